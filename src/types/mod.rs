@@ -1,0 +1,26 @@
+//! The vocabulary: ids, names, amounts, secrets, time and randomness. No I/O, no policy.
+//!
+//! Glossary, in the order of a request's walk:
+//!
+//! - **principal**: who asks, as the credential proves it: user, tenant, roles, teams, session.
+//! - **tenant**: the boundary that nothing crosses: rows, keys, limits and views belong to one.
+//! - **credential**: an API key or a token; it identifies, it is never forwarded.
+//! - **model**: a name that a client asks for (*requested*) or an upstream answers as (*served*).
+//! - **route**: the rule that turns a requested model into ordered candidates.
+//! - **upstream**: a configured destination that runs models.
+//! - **candidate**: one upstream and the model name that it would be asked for.
+//! - **dialect**: a wire format (Anthropic Messages, OpenAI chat completions).
+//! - **content block**: one typed part of a message.
+//! - **finding**: a secret seen in a text: rule, place, keyed fingerprint; never the text.
+//! - **permit**, **denial**: the two outcomes of a decision.
+//! - **leaf**: one record of the journal; **epoch**: one unbroken run of a node's journal.
+//! - **open**, **close**: the leaves written before a request leaves and after it ended.
+
+pub mod clock;
+pub mod digest;
+pub mod entropy;
+pub mod ids;
+pub mod money;
+pub mod principal;
+pub mod secret;
+pub mod usage;
