@@ -5,3 +5,6 @@
 
 // Floor 0: the vocabulary.
 pub mod types;
+
+// Floor 1: wire formats.
+pub mod dialect;
