@@ -8,3 +8,6 @@ pub mod types;
 
 // Floor 1: wire formats.
 pub mod dialect;
+
+// Floor 2: services.
+pub mod config;

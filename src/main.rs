@@ -1,1 +1,3 @@
+//! Entry of the `tollgate` binary.
+
 fn main() {}

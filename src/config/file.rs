@@ -1,0 +1,309 @@
+//! The configuration file, section by section. Meanings and defaults stand in `conf/default.toml`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::config::quantity::{ByteSize, Span};
+use crate::config::secret_source::SecretSource;
+
+/// A whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file it was read from, and what relative paths are relative to.
+    pub folder: PathBuf,
+    /// `[server]`
+    pub server: Server,
+    /// `[metrics]`
+    pub metrics: Metrics,
+    /// `[store]`
+    pub store: Store,
+    /// `[ledger]`
+    pub ledger: Ledger,
+    /// `[vault]`
+    pub vault: Vault,
+    /// `[identity]`
+    pub identity: Identity,
+    /// `[policy]`
+    pub policy: Policy,
+    /// `[prices]`
+    pub prices: Prices,
+    /// `[timeouts]`
+    pub timeouts: Timeouts,
+    /// `[limits]`
+    pub limits: Limits,
+    /// `[log]`
+    pub log: Log,
+    /// `[secrets]`: names and sources.
+    pub secrets: BTreeMap<String, SecretSource>,
+    /// `[[tenant]]`: made at the start if missing.
+    pub tenants: Vec<Tenant>,
+    /// `[[upstream]]`
+    pub upstreams: Vec<Upstream>,
+    /// `[[model]]`
+    pub models: Vec<Model>,
+    /// `[[route]]`, first match wins.
+    pub routes: Vec<Route>,
+}
+
+/// `[server]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Addresses of the public listener.
+    pub listen: Vec<SocketAddr>,
+    /// The address that clients use; empty for the first listen address.
+    pub public_url: String,
+    /// Where the journal, the embedded database, generated keys and `admin.sock` live.
+    pub data_dir: PathBuf,
+    /// The largest accepted request body.
+    pub body_bytes_max: ByteSize,
+    /// The sum of all request bodies held at one moment.
+    pub buffered_bytes_max: ByteSize,
+    /// The largest JSON answer that is read.
+    pub answer_bytes_max: ByteSize,
+}
+
+/// `[metrics]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Metrics {
+    /// Address of `/metrics`, `/healthz` and `/readyz`.
+    pub listen: SocketAddr,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Store {
+    /// `sqlite:PATH`
+    pub url: String,
+}
+
+/// `[ledger]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Ledger {
+    /// When a record counts as written.
+    pub durability: Durability,
+    /// The size beyond which new requests are refused.
+    pub max_bytes: ByteSize,
+    /// How long shipped bodies stay.
+    pub keep: Span,
+    /// Acknowledges records before they are on disk: the negative control of crash tests.
+    #[cfg(feature = "test-support")]
+    #[serde(default)]
+    pub acknowledge_early: bool,
+}
+
+/// When a record counts as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Durability {
+    /// On disk.
+    Journal,
+    /// With the operating system.
+    Relaxed,
+}
+
+/// `[vault]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Vault {
+    /// Where the key-encryption key lies.
+    pub key: SecretSource,
+}
+
+/// `[identity]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Identity {
+    /// How long the identity view may be served without the store.
+    pub max_staleness: Span,
+}
+
+/// `[policy]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Policy {
+    /// A folder of `*.cedar` files; empty for the shipped policies.
+    pub directory: PathBuf,
+}
+
+/// `[prices]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Prices {
+    /// A price table; empty for the shipped one.
+    pub file: PathBuf,
+}
+
+/// `[timeouts]`
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Timeouts {
+    /// Connecting to an upstream.
+    pub connect: Span,
+    /// From the request sent to the first byte of the answer.
+    pub first_byte: Span,
+    /// The longest silence inside an answer.
+    pub idle: Span,
+    /// A whole exchange.
+    pub total: Span,
+    /// Receiving a request's body.
+    pub body: Span,
+    /// A client that reads nothing.
+    pub client_write: Span,
+    /// Silence after which a ping goes to the client.
+    pub ping: Span,
+    /// How long running requests may finish at shutdown.
+    pub drain: Span,
+}
+
+/// `[limits]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Requests per minute and session.
+    pub requests_per_minute: u32,
+    /// Factors by role; the best role of a principal counts.
+    pub role_multiplier: BTreeMap<String, f64>,
+}
+
+/// `[log]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// A level or a filter.
+    pub filter: String,
+    /// How lines look.
+    pub format: LogFormat,
+}
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `[[tenant]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    /// The tenant's name.
+    pub name: String,
+}
+
+/// `[[upstream]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Upstream {
+    /// The name that routes use.
+    pub name: Spanned<String>,
+    /// What kind of upstream it is; decides dialect and credential scheme.
+    pub provider: Spanned<String>,
+    /// Base URL, `http://` or `https://`.
+    pub endpoint: Spanned<String>,
+    /// The name of its credential under `[secrets]`; none for upstreams that want none.
+    pub api_key_secret: Option<Spanned<String>>,
+    /// What differs from the provider's usual chat-completions dialect.
+    #[serde(default)]
+    pub chat: Chat,
+}
+
+/// `[upstream.chat]`: what differs from the provider's usual dialect; absent means usual.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Chat {
+    /// The field that carries the token limit.
+    pub max_tokens_field: Option<MaxTokensField>,
+    /// Where answers carry reasoning.
+    pub reasoning_in: Option<ReasoningIn>,
+    /// The field of assistant messages in which earlier thinking is sent back.
+    pub reasoning_out: Option<String>,
+    /// Where system messages may stand.
+    pub system_messages: Option<SystemMessages>,
+    /// Request parameters that the upstream rejects.
+    pub drop_params: Option<Vec<String>>,
+    /// Whether the upstream takes `reasoning_effort`.
+    pub effort: Option<bool>,
+    /// The longest tool id that the upstream takes, in bytes.
+    pub max_tool_id_bytes: Option<usize>,
+    /// Whether to ask for usage in streams (`stream_options`).
+    pub include_usage: Option<bool>,
+}
+
+/// The field that carries the token limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaxTokensField {
+    /// `max_tokens`
+    MaxTokens,
+    /// `max_completion_tokens`
+    MaxCompletionTokens,
+}
+
+/// Where answers carry reasoning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReasoningIn {
+    /// `delta.reasoning_content`
+    ReasoningContent,
+    /// `delta.reasoning`
+    Reasoning,
+    /// `<think>` at the start of the content
+    ThinkTags,
+}
+
+/// Where system messages may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SystemMessages {
+    /// Anywhere.
+    Anywhere,
+    /// Exactly one, as the first message.
+    SingleLeading,
+}
+
+/// `[[model]]`: what `/v1/models` lists.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Model {
+    /// The name that clients ask for.
+    pub id: Spanned<String>,
+    /// The name that people see; the id where absent.
+    pub display_name: Option<String>,
+    /// One sentence for model pickers.
+    pub description: Option<String>,
+    /// RFC 3339; 1970 where absent.
+    pub created_at: Option<String>,
+    /// The context window in tokens.
+    pub max_input_tokens: Option<u64>,
+    /// The largest answer in tokens.
+    pub max_tokens: Option<u64>,
+    /// Whether a context of one million tokens may be asked for.
+    pub supports_1m: Option<bool>,
+    /// `opus`, `sonnet`, `haiku` …: how Claude Desktop groups models.
+    pub anthropic_family_tier: Option<String>,
+    /// Whether it is the default of its family.
+    pub is_family_default: Option<bool>,
+}
+
+/// `[[route]]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// A model name in which `*` stands for any text.
+    pub model_pattern: Spanned<String>,
+    /// Upstreams, tried in order.
+    pub upstreams: Vec<Spanned<String>>,
+    /// The name to ask the upstream for; the requested name where absent.
+    pub upstream_model: Option<String>,
+}

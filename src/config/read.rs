@@ -1,0 +1,286 @@
+//! From text to a checked [`Config`].
+//!
+//! A section that does not fit is read again without the value that was wrong, until nothing is
+//! left to complain about: so one run names every mistake.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
+
+use crate::config::check;
+use crate::config::file::Config;
+use crate::config::mistake::{Collector, Mistake, Mistakes};
+
+/// The defaults, as shipped.
+pub const DEFAULTS: &str = include_str!("../../conf/default.toml");
+
+/// More mistakes than this in one section are not looked for.
+const MISTAKES_MAX: usize = 50;
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// Every mistake in the file; or one that says why the file cannot be read.
+pub fn from_file(path: &Path) -> Result<Config, Mistakes> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let message = format!("cannot be read: {error}; name an existing file with --config");
+        Mistakes(vec![Mistake {
+            file: path.to_owned(),
+            line: 1,
+            message,
+        }])
+    })?;
+    from_text(&text, path)
+}
+
+/// Checks a text as if it stood in `path`; the empty text gives the defaults.
+///
+/// # Errors
+/// Every mistake in the text.
+pub fn from_text(text: &str, path: &Path) -> Result<Config, Mistakes> {
+    let mut mistakes = Collector::new(path, text);
+    let (table, syntax) = DeTable::parse_recoverable(text);
+    for error in syntax {
+        mistakes.add(error.span(), error.message());
+    }
+    if !mistakes.is_clean() {
+        return Err(mistakes.into_mistakes());
+    }
+    let mut sections = table.into_inner();
+    overlay_defaults(&mut sections);
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
+        _ => PathBuf::from("."),
+    };
+    let config = read_sections(sections, folder, &mut mistakes);
+    match config {
+        Some(mut config) => {
+            check::resolve_paths(&mut config);
+            check::references(&config, &mut mistakes);
+            if mistakes.is_clean() {
+                Ok(config)
+            } else {
+                Err(mistakes.into_mistakes())
+            }
+        }
+        None => Err(mistakes.into_mistakes()),
+    }
+}
+
+/// Puts every default key under what the operator wrote.
+fn overlay_defaults(sections: &mut DeTable<'_>) {
+    let Ok(defaults) = DeTable::parse(DEFAULTS) else {
+        return;
+    };
+    merge(sections, defaults.into_inner());
+}
+
+fn merge<'i>(over: &mut DeTable<'i>, under: DeTable<'i>) {
+    for (key, value) in under {
+        match over.get_mut(key.get_ref().as_ref()).map(Spanned::get_mut) {
+            None => {
+                over.insert(key, value);
+            }
+            Some(DeValue::Table(theirs)) => {
+                if let DeValue::Table(ours) = value.into_inner() {
+                    merge(theirs, ours);
+                }
+            }
+            Some(_) => {}
+        }
+    }
+}
+
+fn read_sections(mut sections: DeTable<'_>, folder: PathBuf, mistakes: &mut Collector<'_>) -> Option<Config> {
+    let server = section(&mut sections, "server", mistakes);
+    let metrics = section(&mut sections, "metrics", mistakes);
+    let store = section(&mut sections, "store", mistakes);
+    let ledger = section(&mut sections, "ledger", mistakes);
+    let vault = section(&mut sections, "vault", mistakes);
+    let identity = section(&mut sections, "identity", mistakes);
+    let policy = section(&mut sections, "policy", mistakes);
+    let prices = section(&mut sections, "prices", mistakes);
+    let timeouts = section(&mut sections, "timeouts", mistakes);
+    let limits = section(&mut sections, "limits", mistakes);
+    let log = section(&mut sections, "log", mistakes);
+    let secrets = match sections.remove("secrets") {
+        Some(value) => one(value, mistakes),
+        None => Some(std::collections::BTreeMap::new()),
+    };
+    let tenants = list(&mut sections, "tenant", mistakes);
+    let upstreams = list(&mut sections, "upstream", mistakes);
+    let models = list(&mut sections, "model", mistakes);
+    let routes = list(&mut sections, "route", mistakes);
+    for (key, _) in sections {
+        let name = key.get_ref().clone();
+        mistakes.add(
+            Some(key.span()),
+            format!("unknown section `{name}`: remove it, or correct its name"),
+        );
+    }
+    Some(Config {
+        folder,
+        server: server?,
+        metrics: metrics?,
+        store: store?,
+        ledger: ledger?,
+        vault: vault?,
+        identity: identity?,
+        policy: policy?,
+        prices: prices?,
+        timeouts: timeouts?,
+        limits: limits?,
+        log: log?,
+        secrets: secrets?,
+        tenants: tenants?,
+        upstreams: upstreams?,
+        models: models?,
+        routes: routes?,
+    })
+}
+
+fn section<T: DeserializeOwned>(
+    sections: &mut DeTable<'_>,
+    name: &str,
+    mistakes: &mut Collector<'_>,
+) -> Option<T> {
+    one(sections.remove(name)?, mistakes)
+}
+
+/// A list of tables; entries that do not fit are reported and left out.
+fn list<T: DeserializeOwned>(
+    sections: &mut DeTable<'_>,
+    name: &str,
+    mistakes: &mut Collector<'_>,
+) -> Option<Vec<T>> {
+    let Some(value) = sections.remove(name) else {
+        return Some(Vec::new());
+    };
+    let span = value.span();
+    match value.into_inner() {
+        DeValue::Array(entries) => {
+            let read: Vec<Option<T>> = entries.into_iter().map(|entry| one(entry, mistakes)).collect();
+            Some(read.into_iter().flatten().collect())
+        }
+        _ => {
+            mistakes.add(
+                Some(span),
+                format!("`{name}` is a list: write [[{name}]] with two brackets"),
+            );
+            None
+        }
+    }
+}
+
+/// Reads one table; every value that does not fit is reported.
+fn one<T: DeserializeOwned>(mut value: Spanned<DeValue<'_>>, mistakes: &mut Collector<'_>) -> Option<T> {
+    for attempt in 0..MISTAKES_MAX {
+        match T::deserialize(ValueDeserializer::from(value.clone())) {
+            Ok(read) => return (attempt == 0).then_some(read),
+            // The value that stood there was wrong and has been named already.
+            Err(error) if attempt > 0 && error.message().starts_with("missing field") => return None,
+            Err(error) => {
+                let span = error.span();
+                mistakes.add(
+                    span.clone().or_else(|| Some(value.span())),
+                    explain(error.message()),
+                );
+                let removed = span.is_some_and(|span| remove_at(value.get_mut(), &span, mistakes.text()));
+                if !removed {
+                    return None;
+                }
+            }
+        }
+    }
+    None
+}
+
+/// Takes the entry at this place out of the table; `false` when there is none.
+fn remove_at(value: &mut DeValue<'_>, span: &Range<usize>, text: &str) -> bool {
+    let DeValue::Table(table) = value else {
+        return false;
+    };
+    let within = |outer: Range<usize>| outer.start <= span.start && span.end <= outer.end;
+    for (_, entry) in table.iter_mut() {
+        if within(entry.span()) && remove_at(entry.get_mut(), span, text) {
+            return true;
+        }
+    }
+    // A default's place counts in another text: only keys that stand in this one are meant.
+    let written = |key: &Spanned<DeString<'_>>| {
+        text.get(key.span())
+            .is_some_and(|found| found.trim_matches(['"', '\'']) == key.get_ref().as_ref())
+    };
+    let wrong = table
+        .iter()
+        .find(|(key, entry)| written(key) && (within(key.span()) || within(entry.span())))
+        .map(|(key, _)| key.get_ref().to_string());
+    wrong.is_some_and(|key| table.remove(key.as_str()).is_some())
+}
+
+fn explain(message: &str) -> String {
+    if let Some(rest) = message.strip_prefix("unknown field ") {
+        return format!("unknown key {rest}");
+    }
+    if message.contains("socket address") {
+        return "not an address: write IP:PORT, such as \"127.0.0.1:8080\"".to_owned();
+    }
+    message.to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistakes(text: &str) -> Vec<(usize, String)> {
+        let found = from_text(text, Path::new("conf/t.toml")).unwrap_err();
+        found
+            .0
+            .into_iter()
+            .map(|mistake| (mistake.line, mistake.message))
+            .collect()
+    }
+
+    #[test]
+    fn the_empty_file_is_the_defaults() {
+        let config = from_text("", Path::new("conf/t.toml")).unwrap();
+        assert_eq!(config.server.body_bytes_max.0, 33_554_432);
+        assert_eq!(config.store.url, "sqlite:conf/data/tollgate.db");
+        assert_eq!(config.limits.requests_per_minute, 300);
+    }
+
+    #[test]
+    fn what_is_written_overrides_key_by_key() {
+        let text = "[server]\ndata_dir = \"/var/t\"\n[limits.role_multiplier]\nadmin = 2.0\n";
+        let config = from_text(text, Path::new("t.toml")).unwrap();
+        assert_eq!(config.store.url, "sqlite:/var/t/tollgate.db");
+        assert_eq!(config.limits.role_multiplier["admin"], 2.0);
+        assert_eq!(config.limits.role_multiplier["service"], 5.0);
+    }
+
+    #[test]
+    fn every_mistake_is_named_with_its_line() {
+        let text = "[server]\nlisten = [\"nowhere\"]\nbody_bytes_max = \"32 MB\"\ncolour = 1\n\
+                    [servr]\n[secrets]\nk = \"sk-live-abc\"\n\
+                    [[upstream]]\nname = \"a\"\nprovider = \"anthropic\"\nendpoint = \"ftp://x\"\n";
+        let found = mistakes(text);
+        let lines: Vec<usize> = found.iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [2, 3, 4, 5, 7], "{found:?}");
+        assert!(
+            !format!("{found:?}").contains("sk-live-abc"),
+            "a pasted secret is never repeated"
+        );
+    }
+
+    #[test]
+    fn references_must_lead_somewhere() {
+        let text = "[[upstream]]\nname = \"a\"\nprovider = \"anthropic\"\nendpoint = \"ftp://x\"\n\
+                    api_key_secret = \"k\"\n[[upstream]]\nname = \"a\"\nprovider = \"openai\"\nendpoint = \"http://u:p@h\"\n\
+                    [[route]]\nmodel_pattern = \"*\"\nupstreams = [\"b\"]\n";
+        let lines: Vec<usize> = mistakes(text).iter().map(|(line, _)| *line).collect();
+        assert_eq!(lines, [4, 5, 7, 9, 12]);
+    }
+}
