@@ -11,3 +11,4 @@ pub mod dialect;
 
 // Floor 2: services.
 pub mod config;
+pub mod egress;
