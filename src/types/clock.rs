@@ -47,6 +47,14 @@ impl Timestamp {
                 .saturating_add(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)),
         )
     }
+
+    /// The moment `span` earlier, saturating.
+    pub fn before(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)),
+        )
+    }
 }
 
 /// RFC 3339 in UTC with microseconds: `2026-11-21T12:00:00.000000Z`.

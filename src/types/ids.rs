@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::types::clock::Timestamp;
-use crate::types::entropy::Entropy;
+use crate::types::entropy::{Entropy, base62};
 
 /// A macro, because every id is the same five lines and a generic `Id<Kind>` reads worse in errors.
 macro_rules! uuid_id {
@@ -62,6 +62,8 @@ uuid_id!(/// A token that we issued (the `jti` claim).
     TokenId);
 uuid_id!(/// A signing key (the `kid` header of tokens).
     SigningKeyId);
+uuid_id!(/// A leaf of the journal, and of the audit row that shows it.
+    LeafId);
 
 impl RequestId {
     /// The form that clients see in `request-id`: `req_` and 32 hex digits.
@@ -123,3 +125,44 @@ name!(/// The name of a user, unique in its tenant (usually an e-mail address).
     UserName);
 name!(/// What requests of one sitting share: the token's `sid`, or the id of the API key.
     SessionId);
+
+/// The public part of an API key: 12 characters of base62, unique in the installation.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyLookup([u8; KeyLookup::LENGTH]);
+
+impl KeyLookup {
+    /// How many characters it has.
+    pub const LENGTH: usize = 12;
+
+    /// Draws one.
+    pub fn draw(entropy: &dyn Entropy) -> Self {
+        let mut bytes = [b'0'; Self::LENGTH];
+        for (to, from) in bytes.iter_mut().zip(base62(entropy, Self::LENGTH).bytes()) {
+            *to = from;
+        }
+        Self(bytes)
+    }
+
+    /// Reads the 12 characters.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; Self::LENGTH] = text.as_bytes().try_into().ok()?;
+        bytes.iter().all(u8::is_ascii_alphanumeric).then_some(Self(bytes))
+    }
+
+    /// The 12 characters.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for KeyLookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for KeyLookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -17,6 +17,7 @@
 //! - **open**, **close**: the leaves written before a request leaves and after it ended.
 
 pub mod clock;
+pub mod destination;
 pub mod digest;
 pub mod entropy;
 pub mod ids;
