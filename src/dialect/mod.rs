@@ -3,4 +3,30 @@
 //! Input: bodies and chunks as they came. Output: places in them, events of a stream, edits to make.
 //! Nothing here ever re-serialises what it did not understand.
 
+pub mod json;
+pub mod operation;
+pub mod raw;
 pub mod splice;
+pub mod sse;
+
+pub mod anthropic;
+pub mod openai;
+
+/// A wire format that clients or upstreams speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// Anthropic Messages: `POST /v1/messages`.
+    AnthropicMessages,
+    /// OpenAI chat completions: `POST …/chat/completions`.
+    OpenAiChat,
+}
+
+impl Dialect {
+    /// The name in logs, metrics and the ledger.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::AnthropicMessages => "anthropic_messages",
+            Self::OpenAiChat => "openai_chat",
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What a chat-completions upstream takes and gives.
+
+pub use crate::dialect::openai::answer::ReasoningIn;
+
+/// How one upstream's chat completions differ from OpenAI's own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatProfile {
+    /// Which field limits the length of the answer.
+    pub max_tokens_field: MaxTokensField,
+    /// Where the upstream puts its reasoning. `None`: known fields are still accepted, tags are not.
+    pub reasoning_in: Option<ReasoningIn>,
+    /// The field of assistant messages in which earlier thinking is sent back; `None` drops it.
+    pub reasoning_out: Option<String>,
+    /// Where system messages may stand.
+    pub system_messages: SystemMessages,
+    /// Request parameters that the upstream refuses, by their Messages or chat name.
+    pub drop_params: Vec<String>,
+    /// Whether the upstream takes `reasoning_effort`.
+    pub effort: bool,
+    /// The longest tool-call id that the upstream takes. Below 10, ids have exactly this length and no
+    /// other characters than letters and digits (Mistral).
+    pub max_tool_id_bytes: usize,
+    /// Whether a stream is asked for its usage by `stream_options`.
+    pub include_usage: bool,
+}
+
+impl Default for ChatProfile {
+    /// What OpenAI-compatible servers have in common.
+    fn default() -> Self {
+        Self {
+            max_tokens_field: MaxTokensField::MaxTokens,
+            reasoning_in: None,
+            reasoning_out: None,
+            system_messages: SystemMessages::Anywhere,
+            drop_params: Vec::new(),
+            effort: false,
+            max_tool_id_bytes: 40,
+            include_usage: true,
+        }
+    }
+}
+
+/// Which field limits the length of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxTokensField {
+    /// `max_tokens`: most vendors.
+    MaxTokens,
+    /// `max_completion_tokens`: OpenAI, Azure, Kimi.
+    MaxCompletionTokens,
+}
+
+impl MaxTokensField {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::MaxTokens => "max_tokens",
+            Self::MaxCompletionTokens => "max_completion_tokens",
+        }
+    }
+}
+
+/// Where system messages may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SystemMessages {
+    /// Anywhere, any number.
+    Anywhere,
+    /// Exactly one, and first.
+    SingleLeading,
+}

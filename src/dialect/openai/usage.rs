@@ -1,0 +1,138 @@
+//! Token counts of chat completions, in Anthropic's terms.
+
+use crate::dialect::raw::{Members, Raw};
+use crate::types::usage::Usage;
+
+/// The usage of a chunk or completion, wherever its vendor puts it.
+pub fn find(answer: &Members<'_>, choice: Option<&Members<'_>>) -> Option<Usage> {
+    let top = answer.get("usage").and_then(read);
+    let in_choice = || choice.and_then(|choice| choice.get("usage")).and_then(read);
+    let in_groq = || {
+        answer
+            .members("x_groq")
+            .and_then(|groq| groq.get("usage"))
+            .and_then(read)
+    };
+    top.or_else(in_choice).or_else(in_groq)
+}
+
+/// The counts of a usage object; `None` where it counts nothing.
+///
+/// `prompt_tokens` contains what was read from and written to a cache, Anthropic's `input_tokens` does
+/// not: hence the subtraction.
+pub fn read(usage: Raw<'_>) -> Option<Usage> {
+    let usage = usage.members()?;
+    let (prompt, completion) = (usage.count("prompt_tokens"), usage.count("completion_tokens"));
+    if prompt.is_none() && completion.is_none() {
+        return None;
+    }
+    let (prompt, completion) = (prompt.unwrap_or(0), completion.unwrap_or(0));
+    let details = usage.members("prompt_tokens_details").unwrap_or_default();
+    let first = |counts: [Option<u64>; 3]| counts.into_iter().flatten().next().unwrap_or(0);
+    let cache_read = first([
+        details.count("cached_tokens"),
+        usage.count("prompt_cache_hit_tokens"),
+        usage.count("cached_tokens"),
+    ]);
+    let cache_write = first([
+        details.count("cache_write_tokens"),
+        usage.count("cache_creation_input_tokens"),
+        details.count("cache_creation_tokens"),
+    ]);
+    let reasoning = usage
+        .members("completion_tokens_details")
+        .and_then(|details| details.count("reasoning_tokens"));
+    let unaccounted = usage
+        .count("total_tokens")
+        .unwrap_or(0)
+        .saturating_sub(prompt.saturating_add(completion));
+    // Gemini leaves thoughts out of `completion_tokens`, though they are in the total and on the bill.
+    let left_out = if reasoning.is_none_or(|count| count == unaccounted) {
+        unaccounted
+    } else {
+        0
+    };
+    Some(Usage {
+        input: prompt.saturating_sub(cache_read).saturating_sub(cache_write),
+        output: completion.saturating_add(left_out),
+        cache_read,
+        cache_write_5m: cache_write,
+        cache_write_1h: 0,
+        thinking: reasoning.unwrap_or(left_out),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(input: u64, output: u64, cache_read: u64, cache_write: u64, thinking: u64) -> Usage {
+        Usage {
+            input,
+            output,
+            cache_read,
+            cache_write_5m: cache_write,
+            cache_write_1h: 0,
+            thinking,
+        }
+    }
+
+    #[test]
+    fn counts_are_found_under_every_vendors_name() {
+        let check = |text, expected| assert_eq!(read(Raw::read(text).unwrap()), expected, "{text}");
+        check(
+            r#"{"prompt_tokens":31,"completion_tokens":17,"total_tokens":48}"#,
+            Some(usage(31, 17, 0, 0, 0)),
+        );
+        check(
+            r#"{"prompt_tokens":5000,"completion_tokens":3,"prompt_tokens_details":
+                {"cached_tokens":4096,"cache_write_tokens":640},"completion_tokens_details":{"reasoning_tokens":2}}"#,
+            Some(usage(264, 3, 4096, 640, 2)),
+        );
+        check(
+            r#"{"prompt_tokens":210,"completion_tokens":58,"prompt_cache_hit_tokens":128}"#,
+            Some(usage(82, 58, 128, 0, 0)),
+        );
+        check(
+            r#"{"prompt_tokens":96,"completion_tokens":40,"cached_tokens":64}"#,
+            Some(usage(32, 40, 64, 0, 0)),
+        );
+        check(
+            r#"{"prompt_tokens":5,"completion_tokens":1,"cached_tokens":64}"#,
+            Some(usage(0, 1, 64, 0, 0)),
+        );
+        check(
+            r#"{"prompt_tokens":10,"completion_tokens":4,"total_tokens":34}"#,
+            Some(usage(10, 24, 0, 0, 20)),
+        );
+        check(
+            r#"{"prompt_tokens":10,"completion_tokens":24,"total_tokens":35,
+                "completion_tokens_details":{"reasoning_tokens":20}}"#,
+            Some(usage(10, 24, 0, 0, 20)),
+        );
+        check(
+            r#"{"prompt_tokens":null,"completion_tokens":2}"#,
+            Some(usage(0, 2, 0, 0, 0)),
+        );
+        check(r#"{"total_tokens":2}"#, None);
+        check("null", None);
+    }
+
+    #[test]
+    fn usage_is_found_wherever_it_stands() {
+        let places = [
+            r#"{"usage":{"prompt_tokens":1},"choices":[{}]}"#,
+            r#"{"usage":null,"choices":[{"usage":{"prompt_tokens":1}}]}"#,
+            r#"{"x_groq":{"usage":{"prompt_tokens":1}},"choices":[{}]}"#,
+        ];
+        for place in places {
+            let answer = Members::read(place).unwrap();
+            let choice = answer.get("choices").unwrap().elements().unwrap()[0].members();
+            assert_eq!(
+                find(&answer, choice.as_ref()),
+                Some(usage(1, 0, 0, 0, 0)),
+                "{place}"
+            );
+        }
+    }
+}
