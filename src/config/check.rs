@@ -1,18 +1,18 @@
 //! What a single value cannot show: references between sections, paths, addresses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::config::file::Config;
+use crate::config::file::{Config, Model, Route, Upstream};
 use crate::config::mistake::Collector;
 use crate::config::secret_source::SecretSource;
 
 /// Makes every path absolute or relative to the working directory, and fills in `{data_dir}`.
-pub(crate) fn resolve_paths(config: &mut Config) {
+pub(crate) fn resolve_paths(config: &mut Config, data_dir: Option<&Path>) {
     let folder = config.folder.clone();
-    config.server.data_dir = folder.join(&config.server.data_dir);
+    config.server.data_dir = data_dir.map_or_else(|| folder.join(&config.server.data_dir), Path::to_owned);
     let data_dir = config.server.data_dir.clone();
     if let Some(path) = config.store.url.strip_prefix("sqlite:") {
         config.store.url = format!("sqlite:{}", place(Path::new(path), &folder, &data_dir).display());
@@ -34,8 +34,8 @@ fn place(path: &Path, folder: &Path, data_dir: &Path) -> PathBuf {
     }
 }
 
-/// Notes every reference that leads nowhere.
-pub(crate) fn references(config: &Config, mistakes: &mut Collector<'_>) {
+/// Notes values that are of the right type and still make no sense.
+pub(crate) fn values(config: &Config, mistakes: &mut Collector<'_>) {
     if config.server.listen.is_empty() {
         mistakes.add(
             None,
@@ -59,49 +59,42 @@ pub(crate) fn references(config: &Config, mistakes: &mut Collector<'_>) {
             );
         }
     }
-    upstreams(config, mistakes);
-    unique(config.models.iter().map(|model| &model.id), "model", mistakes);
-    routes(config, mistakes);
 }
 
-fn upstreams(config: &Config, mistakes: &mut Collector<'_>) {
+/// Notes every reference that leads nowhere. A section that could not be read has been reported
+/// already, and what refers to it is not judged.
+pub(crate) fn references(
+    secrets: Option<&BTreeMap<String, SecretSource>>,
+    upstreams: Option<&[Upstream]>,
+    models: Option<&[Model]>,
+    routes: Option<&[Route]>,
+    mistakes: &mut Collector<'_>,
+) {
     unique(
-        config.upstreams.iter().map(|upstream| &upstream.name),
+        models.unwrap_or_default().iter().map(|model| &model.id),
+        "model",
+        mistakes,
+    );
+    let Some(upstreams) = upstreams else { return };
+    unique(
+        upstreams.iter().map(|upstream| &upstream.name),
         "upstream",
         mistakes,
     );
-    for upstream in &config.upstreams {
-        let endpoint = upstream.endpoint.get_ref();
-        let parsed = endpoint.parse::<http::Uri>().ok().filter(|uri| {
-            matches!(uri.scheme_str(), Some("http" | "https"))
-                && uri.host().is_some()
-                && uri.query().is_none()
-        });
-        // A credential in the URL would end up in logs and in `tollgate check`.
-        if parsed.is_none() || endpoint.contains('@') {
-            let message =
-                "endpoint must be http://HOST[:PORT][/PATH] or https://…, without credentials or query";
-            mistakes.add(Some(upstream.endpoint.span()), message);
-        }
-        if let Some(name) = &upstream.api_key_secret
-            && !config.secrets.contains_key(name.get_ref())
-        {
-            let message = format!(
-                "secret `{0}` is not declared: add `{0} = \"env:NAME\"` under [secrets]",
-                name.get_ref()
-            );
-            mistakes.add(Some(name.span()), message);
-        }
+    let named = upstreams
+        .iter()
+        .filter_map(|upstream| upstream.api_key_secret.as_ref());
+    for name in named.filter(|name| secrets.is_some_and(|known| !known.contains_key(name.get_ref()))) {
+        let name_text = name.get_ref();
+        let message =
+            format!("secret `{name_text}` is not declared: add `{name_text} = \"env:NAME\"` under [secrets]");
+        mistakes.add(Some(name.span()), message);
     }
-}
-
-fn routes(config: &Config, mistakes: &mut Collector<'_>) {
-    let known: BTreeSet<&str> = config
-        .upstreams
+    let known: BTreeSet<&str> = upstreams
         .iter()
         .map(|upstream| upstream.name.get_ref().as_str())
         .collect();
-    for route in &config.routes {
+    for route in routes.unwrap_or_default() {
         if route.upstreams.is_empty() {
             mistakes.add(
                 Some(route.model_pattern.span()),

@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use crate::config::quantity::{ByteSize, Span};
 use crate::config::secret_source::SecretSource;
+use crate::types::destination::Destination;
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -57,6 +58,8 @@ pub struct Server {
     pub listen: Vec<SocketAddr>,
     /// The address that clients use; empty for the first listen address.
     pub public_url: String,
+    /// The name of this node on its host.
+    pub node: String,
     /// Where the journal, the embedded database, generated keys and `admin.sock` live.
     pub data_dir: PathBuf,
     /// The largest accepted request body.
@@ -210,7 +213,7 @@ pub struct Upstream {
     /// What kind of upstream it is; decides dialect and credential scheme.
     pub provider: Spanned<String>,
     /// Base URL, `http://` or `https://`.
-    pub endpoint: Spanned<String>,
+    pub endpoint: Destination,
     /// The name of its credential under `[secrets]`; none for upstreams that want none.
     pub api_key_secret: Option<Spanned<String>>,
     /// What differs from the provider's usual chat-completions dialect.
