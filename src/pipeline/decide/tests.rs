@@ -1,0 +1,343 @@
+use super::facts::{Candidate, Facts};
+use super::policies::{Policies, SHIPPED};
+use super::verdict::{Decision, Denial, DenialKind, Outcome, Permit, Stage};
+use super::{decide, may_invoke};
+use crate::dialect::operation::Operation;
+use crate::pipeline::inspect::finding::Blocked;
+use crate::pipeline::inspect::place::{Location, Place};
+use crate::types::clock::{Clock, Timestamp};
+use crate::types::ids::{KeyId, TenantId, UserId};
+use crate::types::principal::{Credential, Principal};
+
+struct Stopped;
+
+impl Clock for Stopped {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_unix_micros(0)
+    }
+}
+
+fn facts(roles: &[&str]) -> Facts {
+    let id = uuid::Uuid::from_u128(7);
+    Facts {
+        principal: Principal {
+            tenant: TenantId::from_uuid(id),
+            tenant_name: "acme".into(),
+            user: UserId::from_uuid(id),
+            user_name: "ann".into(),
+            roles: roles.iter().map(|role| (*role).into()).collect(),
+            teams: vec!["research".into()],
+            credential: Credential::ApiKey(KeyId::from_uuid(id)),
+            session: "s".into(),
+        },
+        endpoint: Operation::Messages,
+        requested_model: "claude-sonnet-4-6".into(),
+        candidates: vec![
+            candidate("anthropic", "claude-sonnet-4-6"),
+            candidate("bedrock-eu", "eu.anthropic.claude"),
+        ],
+        powers: Vec::new(),
+        findings: Vec::new(),
+        blocked: None,
+        stream: true,
+        max_tokens: Some(1024),
+        tools: 2,
+    }
+}
+
+fn candidate(upstream: &str, model: &str) -> Candidate {
+    Candidate {
+        upstream: upstream.into(),
+        served_model: model.into(),
+    }
+}
+
+fn policies(extra: &str) -> Policies {
+    let extra = ("extra.cedar".to_owned(), extra.to_owned());
+    Policies::load(&[(SHIPPED.0.into(), SHIPPED.1.into()), extra]).unwrap()
+}
+
+fn permit(facts: &Facts, policies: &Policies) -> Permit {
+    match decide(facts, policies, &Stopped) {
+        Decision::Permit(permit) => permit,
+        Decision::Deny(denial) => panic!("denied: {denial:?}"),
+    }
+}
+
+fn denial(facts: &Facts, policies: &Policies) -> Denial {
+    match decide(facts, policies, &Stopped) {
+        Decision::Permit(permit) => panic!("permitted: {permit:?}"),
+        Decision::Deny(denial) => denial,
+    }
+}
+
+fn mistakes(text: &str) -> Vec<(usize, String)> {
+    let files = [("bad.cedar".to_owned(), text.to_owned())];
+    let mistakes = Policies::load(&files).unwrap_err();
+    mistakes
+        .into_iter()
+        .map(|mistake| (mistake.line, mistake.message))
+        .collect()
+}
+
+#[test]
+fn shipped_policies_are_a_matrix_of_roles_and_powers() {
+    let shipped = Policies::shipped().unwrap();
+    let powers = [
+        "server_tool/web_search",
+        "server_tool/web_fetch",
+        "url_source/example.com",
+        "server_tool/tool_search_tool_bm25",
+        "server_tool/code_execution",
+        "server_tool/advisor",
+        "server_tool/unknown",
+        "mcp_connector/example.com",
+        "upstream_state/file",
+        "upstream_state/container",
+        "upstream_choice/fallbacks",
+        "source/unknown",
+    ];
+    let check = |role: &str, expected: &str| {
+        let mut row = String::new();
+        let plain = decide(&facts(&[role]), &shipped, &Stopped);
+        row.push(if matches!(plain, Decision::Permit(_)) {
+            '+'
+        } else {
+            '-'
+        });
+        row.push(' ');
+        for power in powers {
+            let mut facts = facts(&[role]);
+            facts.powers = vec![power.into()];
+            let decision = decide(&facts, &shipped, &Stopped);
+            row.push(if matches!(decision, Decision::Permit(_)) {
+                '+'
+            } else {
+                '-'
+            });
+        }
+        assert_eq!(row, expected, "{role}");
+    };
+    check("admin", "+ ++++--------");
+    check("user", "+ ++++--------");
+    check("service", "+ ++++--------");
+    check("a2a", "+ ---+--------");
+    check("mcp", "+ ---+--------");
+    check("anonymous", "- ------------");
+    check("no-such-role", "- ------------");
+}
+
+#[test]
+fn permits_with_a_verdict_per_stage() {
+    let policies = policies("");
+    let permit = permit(&facts(&["user"]), &policies);
+    assert_eq!(permit.candidates(), facts(&["user"]).candidates);
+    assert_eq!(permit.policy_digest(), policies.digest());
+    let stages: Vec<_> = permit
+        .verdicts()
+        .iter()
+        .map(|verdict| (verdict.stage, verdict.outcome))
+        .collect();
+    let pass = |stage| (stage, Outcome::Pass);
+    assert_eq!(
+        stages,
+        [pass(Stage::Scope), pass(Stage::Secrets), pass(Stage::Policy)]
+    );
+    let rules: Vec<_> = permit
+        .verdicts()
+        .iter()
+        .map(|verdict| verdict.rule.join(" "))
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            "tiers-may-invoke-models",
+            "",
+            "tiers-may-connect-to-upstreams tiers-may-invoke-models"
+        ]
+    );
+}
+
+#[test]
+fn a_model_kept_from_the_caller_looks_like_one_that_does_not_exist() {
+    let policies = policies("");
+    let kept = denial(&facts(&["anonymous"]), &policies);
+    let mut unrouted = facts(&["user"]);
+    unrouted.candidates.clear();
+    let missing = denial(&unrouted, &policies);
+    for denial in [&kept, &missing] {
+        assert_eq!(
+            (denial.stage, denial.kind),
+            (Stage::Scope, DenialKind::UnknownModel)
+        );
+        assert_eq!(denial.client_text(), "model: claude-sonnet-4-6");
+    }
+    assert_ne!(kept.reason, missing.reason);
+}
+
+#[test]
+fn a_forbid_wins_and_is_named() {
+    let policies = policies(
+        r#"@id("no-sonnet-for-research")
+        forbid (principal in Team::"acme/research", action == Action::"invoke", resource == Model::"claude-sonnet-4-6");"#,
+    );
+    let denial = denial(&facts(&["admin"]), &policies);
+    assert_eq!((denial.stage, denial.kind), (Stage::Scope, DenialKind::Policy));
+    assert_eq!(*denial.rule, ["no-sonnet-for-research".into()]);
+    assert!(
+        denial.client_text().contains("no-sonnet-for-research"),
+        "{}",
+        denial.client_text()
+    );
+    let mut other_team = facts(&["admin"]);
+    other_team.principal.teams = vec!["sales".into()];
+    permit(&other_team, &policies);
+}
+
+#[test]
+fn forbidden_candidates_fall_away_and_none_left_is_a_denial() {
+    let no_model =
+        r#"@id("no-bedrock-claude") forbid (principal, action, resource == Model::"eu.anthropic.claude");"#;
+    let no_upstream = r#"@id("no-bedrock") forbid (principal, action == Action::"connect", resource == Upstream::"bedrock-eu");"#;
+    let no_first = r#"@id("no-anthropic") forbid (principal, action == Action::"connect", resource == Upstream::"anthropic");"#;
+    let left = |extra: &str| permit(&facts(&["user"]), &policies(extra)).candidates().to_vec();
+    assert_eq!(left(no_model), [candidate("anthropic", "claude-sonnet-4-6")]);
+    assert_eq!(left(no_upstream), [candidate("anthropic", "claude-sonnet-4-6")]);
+    assert_eq!(left(no_first), [candidate("bedrock-eu", "eu.anthropic.claude")]);
+    let denial = denial(&facts(&["user"]), &policies(&[no_first, no_model].concat()));
+    assert_eq!((denial.stage, denial.kind), (Stage::Policy, DenialKind::Policy));
+    assert_eq!(*denial.rule, ["no-anthropic".into()]);
+}
+
+#[test]
+fn policies_see_the_facts_of_the_request() {
+    let policies = policies(
+        r#"@id("short-answers") forbid (principal, action == Action::"invoke", resource)
+           when { context has max_tokens && context.max_tokens > 4096 };
+           @id("no-keys") forbid (principal, action == Action::"connect", resource)
+           when { context.findings.contains("pem-private-key") && context.endpoint == "messages" };
+           @id("few-tools") forbid (principal, action == Action::"invoke", resource)
+           when { context.tools > 100 && context.stream };"#,
+    );
+    let check = |change: fn(&mut Facts), rule: &str| {
+        let mut facts = facts(&["user"]);
+        change(&mut facts);
+        assert_eq!(*denial(&facts, &policies).rule, [rule.into()]);
+    };
+    permit(&facts(&["user"]), &policies);
+    check(|facts| facts.max_tokens = Some(u64::MAX), "short-answers");
+    check(|facts| facts.findings = vec!["pem-private-key".into()], "no-keys");
+    check(|facts| facts.tools = 101, "few-tools");
+}
+
+#[test]
+fn a_secret_denies_after_scope_and_before_policy() {
+    let policies = policies("");
+    let mut facts = facts(&["user"]);
+    facts.powers = vec!["server_tool/unknown".into()];
+    facts.blocked = Some(Blocked::Secret {
+        kind: "github-token".into(),
+        place: Place::NewestUserText,
+        location: Location::Block(4, 1),
+    });
+    let refused = denial(&facts, &policies);
+    assert_eq!(
+        (refused.stage, refused.kind),
+        (Stage::Secrets, DenialKind::Secret)
+    );
+    let text = refused.client_text();
+    assert!(
+        text.contains("github-token") && text.contains("messages[4].content[1]"),
+        "{text}"
+    );
+    facts.principal.roles.clear();
+    assert_eq!(denial(&facts, &policies).stage, Stage::Scope);
+}
+
+#[test]
+fn what_cannot_be_evaluated_is_denied() {
+    let policies = policies(
+        r#"@id("overflows") permit (principal, action == Action::"invoke", resource)
+           when { context has max_tokens && context.max_tokens * 9000000000000000000 > 0 };"#,
+    );
+    let denial = denial(&facts(&["user"]), &policies);
+    assert_eq!(
+        (denial.kind, &*denial.rule),
+        (DenialKind::Policy, &["overflows".into()][..])
+    );
+}
+
+#[test]
+fn decisions_are_pure() {
+    let policies = policies("");
+    let facts = facts(&["anonymous"]);
+    let again: Facts = serde_json::from_str(&serde_json::to_string(&facts).unwrap()).unwrap();
+    assert_eq!(denial(&facts, &policies), denial(&again, &policies));
+}
+
+#[test]
+fn lists_the_models_that_may_be_invoked() {
+    let policies = policies(
+        r#"@id("no-opus") forbid (principal, action == Action::"invoke", resource == Model::"claude-opus-5-5");"#,
+    );
+    let check = |role: &str, model: &str, expected: bool| {
+        let principal = facts(&[role]).principal;
+        assert_eq!(
+            may_invoke(&principal, &model.into(), &policies),
+            expected,
+            "{role} {model}"
+        );
+    };
+    check("user", "claude-sonnet-4-6", true);
+    check("user", "claude-opus-5-5", false);
+    check("anonymous", "claude-sonnet-4-6", false);
+}
+
+#[test]
+fn mistakes_are_reported_all_at_once_with_their_lines() {
+    let text = r#"// a comment
+
+permit (principal, action == Action::"invoke", resource);
+@id("typo")
+permit (principal, action == Action::"invoke", resource)
+when { context.steam };
+@id("twice")
+permit (principal, action == Action::"call", resource);
+@id("twice")
+forbid (principal, action == Action::"call", resource);
+@id("broken")
+permit (principal, action resource);
+@id("nobody") permit (principal == Robot::"r2", action, resource);
+@id("open") permit (principal, action == Action::"call", resource)"#;
+    let found = mistakes(text);
+    let lines: Vec<usize> = found.iter().map(|(line, _)| *line).collect();
+    assert_eq!(lines, [3, 6, 9, 12, 13, 14], "{found:#?}");
+    assert!(found[0].1.contains("@id"), "{}", found[0].1);
+    assert!(found[1].1.contains("steam"), "{}", found[1].1);
+    assert!(found[2].1.contains("bad.cedar:7"), "{}", found[2].1);
+}
+
+#[test]
+fn a_policy_that_can_never_apply_is_a_mistake() {
+    let text =
+        r#"@id("never") forbid (principal, action == Action::"connect", resource == Model::"claude");"#;
+    let found = mistakes(text);
+    assert!(found.iter().all(|(line, _)| *line == 1), "{found:#?}");
+    let valid = r#"@id("valid") forbid (principal, action == Action::"connect", resource);"#;
+    assert!(Policies::load(&[("valid.cedar".into(), valid.into())]).is_ok());
+}
+
+#[test]
+fn the_digest_follows_content_not_order_or_line_ends() {
+    let file = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let one = r#"@id("a") permit (principal, action == Action::"call", resource);"#;
+    let two = "@id(\"b\")\nforbid (principal, action == Action::\"call\", resource);";
+    let digest = |files: &[(String, String)]| Policies::load(files).unwrap().digest();
+    let base = digest(&[file("1", one), file("2", two)]);
+    assert_eq!(
+        digest(&[file("2", &two.replace('\n', "\r\n")), file("1", one)]),
+        base
+    );
+    assert_ne!(digest(&[file("1", two), file("2", one)]), base);
+    assert_ne!(digest(&[file("1", &format!("{one}{two}")), file("2", "")]), base);
+}
