@@ -1,0 +1,285 @@
+//! What chunks and completions add up to: the part that streams and whole answers share.
+
+use bytes::{BufMut, BytesMut};
+
+use crate::dialect::anthropic::usage::put_usage;
+use crate::dialect::openai::answer::{Choice, Piece, ReasoningIn, each_piece, tool_deltas};
+use crate::dialect::openai::{complaint, usage};
+use crate::dialect::raw::{Members, escape, put_string, unescape};
+use crate::pipeline::translate::answer::blocks::{Blocks, View};
+use crate::pipeline::translate::answer::context::AnswerContext;
+use crate::pipeline::translate::answer::fault::Fault;
+use crate::pipeline::translate::answer::observed::{Observed, Outcome};
+use crate::pipeline::translate::answer::passage::Hiding;
+use crate::pipeline::translate::answer::prose::{Kind, StopWatch, Tags};
+use crate::pipeline::translate::answer::tally;
+use crate::pipeline::translate::upstream_error::fault_in_answer;
+use crate::types::ids::ModelName;
+use crate::types::usage::Usage;
+
+/// A chat answer, as far as it has been read.
+#[derive(Debug)]
+pub(crate) struct Reading {
+    pub(crate) context: AnswerContext,
+    pub(crate) message_id: String,
+    pub(crate) blocks: Blocks,
+    pub(crate) observed: Observed,
+    tags: Option<Tags>,
+    stops: Option<StopWatch>,
+    usage: Option<Usage>,
+    finish_reason: Option<String>,
+    refused: bool,
+    matched_stop: Option<String>,
+    /// Whether we ended the text at a stop sequence; what follows does not exist.
+    stopped: bool,
+    begun: bool,
+}
+
+impl Reading {
+    pub(crate) fn new(context: AnswerContext, message_id: String) -> Self {
+        let hiding = match (context.hide_thinking, context.keep_hidden) {
+            (false, _) => Hiding::Shown,
+            (true, false) => Hiding::Dropped,
+            (true, true) => Hiding::Kept,
+        };
+        Self {
+            blocks: Blocks::new(hiding),
+            observed: Observed::default(),
+            tags: (context.reasoning_in == Some(ReasoningIn::ThinkTags)).then(Tags::new),
+            stops: (!context.watched.is_empty()).then(|| StopWatch::new(&context.watched)),
+            usage: None,
+            finish_reason: None,
+            refused: false,
+            matched_stop: None,
+            stopped: false,
+            begun: false,
+            context,
+            message_id,
+        }
+    }
+
+    /// Whether the upstream said that the answer ended, or we ended it.
+    pub(crate) const fn is_finished(&self) -> bool {
+        self.finish_reason.is_some() || self.stopped
+    }
+
+    /// Whether we ended the text at a stop sequence, so that nothing more is of interest.
+    pub(crate) const fn is_stopped(&self) -> bool {
+        self.stopped
+    }
+
+    /// Whether anything but errors has come.
+    pub(crate) const fn has_begun(&self) -> bool {
+        self.begun
+    }
+
+    /// Takes a chunk, or a completion.
+    pub(crate) fn take(&mut self, answer: &Members<'_>, body_key: &str) -> Result<(), Fault> {
+        if let Some(complaint) = complaint::in_answer(answer) {
+            return Err(fault_in_answer(&complaint));
+        }
+        self.begun = true;
+        let choice = Choice::first(answer, body_key);
+        self.usage = usage::find(answer, choice.as_ref().map(|choice| &choice.members)).or(self.usage);
+        if self.observed.served_model.is_none() {
+            let model = answer.string("model").filter(|model| !model.is_empty());
+            self.observed.served_model = model.map(|model| ModelName::new(model.into_owned()));
+        }
+        if self.observed.upstream_id.is_none() {
+            let id = answer.string("id").filter(|id| !id.is_empty());
+            self.observed.upstream_id = id.map(std::borrow::Cow::into_owned);
+        }
+        let Some(choice) = choice.filter(|_| !self.stopped) else {
+            return Ok(());
+        };
+        self.take_prose(&choice)?;
+        for delta in tool_deltas(&choice.body) {
+            self.end_prose()?;
+            self.blocks.tool(&delta)?;
+        }
+        if let Some(reason) = choice.finish_reason() {
+            if matches!(reason.as_ref(), "error" | "insufficient_system_resource") {
+                return Err(fault_in_answer(&complaint::Complaint {
+                    words: vec![reason.into_owned()],
+                    ..complaint::Complaint::default()
+                }));
+            }
+            self.finish_reason = Some(reason.into_owned());
+        }
+        let stop = choice
+            .matched_stop()
+            .filter(|stop| self.context.stop_sequences.iter().any(|s| s == stop));
+        self.matched_stop = stop
+            .map(std::borrow::Cow::into_owned)
+            .or(self.matched_stop.take());
+        Ok(())
+    }
+
+    /// Nothing follows: what filters hold is part of the answer.
+    pub(crate) fn end(&mut self) -> Result<(), Fault> {
+        self.end_prose()?;
+        if self.blocks.has_nameless_arguments() && self.stop_reason() != "max_tokens" {
+            return Err(Fault::broken(
+                "the upstream's answer has a tool call without a name",
+            ));
+        }
+        Ok(())
+    }
+
+    /// The stop reason in Messages words.
+    pub(crate) fn stop_reason(&self) -> &'static str {
+        let finish = self.finish_reason.as_deref().unwrap_or_default();
+        if self.refused || matches!(finish, "content_filter" | "sensitive") {
+            "refusal"
+        } else if matches!(finish, "length" | "model_length" | "max_tokens") {
+            "max_tokens"
+        } else if finish.contains("context") {
+            "model_context_window_exceeded"
+        } else if self.blocks.tool_calls() > 0 {
+            "tool_use"
+        } else if self.matched_stop.is_some() {
+            "stop_sequence"
+        } else {
+            "end_turn"
+        }
+    }
+
+    /// The stop sequence, where it is the reason.
+    pub(crate) fn stop_sequence(&self) -> Option<&str> {
+        self.matched_stop
+            .as_deref()
+            .filter(|_| self.stop_reason() == "stop_sequence")
+    }
+
+    /// The usage to report: the upstream's, else our estimate.
+    pub(crate) fn usage(&self) -> Usage {
+        self.usage.unwrap_or_else(|| Usage {
+            input: self.context.input_tokens,
+            output: tally::tokens(self.blocks.seen_bytes()),
+            ..Usage::default()
+        })
+    }
+
+    /// Brings the observation up to date.
+    pub(crate) fn observe(&mut self) {
+        self.observed.usage = Some(self.usage());
+        self.observed.usage_estimated = self.usage.is_none();
+        self.observed.tool_calls = self.blocks.tool_calls();
+    }
+
+    /// Notes the proper end.
+    pub(crate) fn complete(&mut self) {
+        self.observe();
+        self.observed.stop_reason = Some(self.stop_reason().to_owned());
+        self.observed.outcome = Outcome::Complete;
+    }
+
+    /// Writes the whole message.
+    pub(crate) fn put_message(&mut self, out: &mut BytesMut) {
+        out.put_slice(br#"{"id":"#);
+        put_string(out, &self.message_id);
+        out.put_slice(br#","type":"message","role":"assistant","model":"#);
+        put_string(out, self.context.requested_model.as_str());
+        out.put_slice(br#","content":"#);
+        let view = View {
+            names: &self.context.names,
+            message_id: &self.message_id,
+        };
+        self.blocks.put_content(out, &view);
+        out.put_slice(br#","stop_reason":"#);
+        put_string(out, self.stop_reason());
+        out.put_slice(br#","stop_sequence":"#);
+        match self.stop_sequence() {
+            Some(sequence) => put_string(out, sequence),
+            None => out.put_slice(b"null"),
+        }
+        out.put_slice(br#","usage":"#);
+        put_usage(out, &self.usage());
+        out.put_u8(b'}');
+    }
+
+    /// Shows what can be shown.
+    pub(crate) fn show(&mut self, out: &mut BytesMut, at_end: bool) {
+        let view = View {
+            names: &self.context.names,
+            message_id: &self.message_id,
+        };
+        self.blocks.show(out, &view, at_end);
+    }
+
+    fn take_prose(&mut self, choice: &Choice<'_>) -> Result<(), Fault> {
+        let mut pieces = Vec::with_capacity(2);
+        each_piece(&choice.body, self.context.reasoning_in, |piece| {
+            pieces.push(piece);
+        });
+        for piece in pieces {
+            match piece {
+                Piece::Thinking(text) => {
+                    self.end_prose()?;
+                    self.blocks.prose(Kind::Thinking, text)?;
+                }
+                Piece::Text(text) if self.tags.is_none() && self.stops.is_none() => {
+                    self.blocks.prose(Kind::Text, text)?;
+                }
+                Piece::Text(text) => self.take_text(text)?,
+                Piece::Refusal(text) => {
+                    self.end_prose()?;
+                    self.refused = true;
+                    self.blocks.prose(Kind::Text, text)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes text that must be looked into.
+    fn take_text(&mut self, escaped: &str) -> Result<(), Fault> {
+        let Some(text) = unescape(escaped) else {
+            return self.blocks.prose(Kind::Text, escaped);
+        };
+        let mut pieces = Vec::new();
+        match &mut self.tags {
+            Some(tags) => tags.take(&text, &mut |kind, piece| pieces.push((kind, piece.to_owned()))),
+            None => pieces.push((Kind::Text, text.into_owned())),
+        }
+        pieces
+            .into_iter()
+            .try_for_each(|(kind, piece)| self.take_piece(kind, &piece))
+    }
+
+    fn take_piece(&mut self, kind: Kind, piece: &str) -> Result<(), Fault> {
+        let Some(stops) = self.stops.as_mut().filter(|_| kind == Kind::Text) else {
+            return self.blocks.prose(kind, &escape(piece));
+        };
+        if self.stopped {
+            return Ok(());
+        }
+        let (certain, stop) = stops.take(piece);
+        if stop.is_some() {
+            self.matched_stop = stop;
+            self.stopped = true;
+        }
+        if certain.is_empty() {
+            Ok(())
+        } else {
+            self.blocks.prose(Kind::Text, &escape(&certain))
+        }
+    }
+
+    /// Something else than text comes, or nothing: no tag and no stop sequence can be completed.
+    fn end_prose(&mut self) -> Result<(), Fault> {
+        let mut pieces = Vec::new();
+        if let Some(tags) = &mut self.tags {
+            tags.end(&mut |kind, piece| pieces.push((kind, piece.to_owned())));
+        }
+        pieces
+            .into_iter()
+            .try_for_each(|(kind, piece)| self.take_piece(kind, &piece))?;
+        let held = self.stops.as_mut().map(StopWatch::end).unwrap_or_default();
+        if held.is_empty() {
+            Ok(())
+        } else {
+            self.blocks.prose(Kind::Text, &escape(&held))
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Translation between the client's dialect and the upstream's. Pure, synchronous, no I/O.
+//!
+//! Input: the client's body, the name and profile of the upstream; later the upstream's bytes, chunk by
+//! chunk. Output: the body to send, what it lost, and a [`Rewriter`] for the answer.
+//!
+//! Invariants: a loss is never silent; a failure never becomes a success; where both sides speak the
+//! same dialect no byte changes but the name of the model; what the client gets is always a prefix of a
+//! valid Messages stream, ended properly or by one `error` event.
+
+pub mod dropped;
+pub mod foreign_thinking;
+pub(crate) mod names;
+pub mod prepare;
+pub mod request;
+
+pub mod answer;
+pub(crate) mod overflow;
+pub(crate) mod redaction;
+pub mod upstream_error;
+
+use bytes::{Bytes, BytesMut};
+
+pub use crate::dialect::anthropic::error::ErrorKind;
+pub use crate::dialect::openai::profile::ChatProfile;
+pub use crate::pipeline::translate::answer::chat::chat_json;
+pub use crate::pipeline::translate::answer::chat_stream::ChatStream;
+pub use crate::pipeline::translate::answer::context::AnswerContext;
+pub use crate::pipeline::translate::answer::fault::Fault;
+pub use crate::pipeline::translate::answer::messages::messages_json;
+pub use crate::pipeline::translate::answer::messages_stream::MessagesStream;
+pub use crate::pipeline::translate::answer::observed::{Observed, Outcome};
+pub use crate::pipeline::translate::answer::{Ending, Progress};
+pub use crate::pipeline::translate::dropped::{Dropped, DroppedKind, dropped_header};
+pub use crate::pipeline::translate::request::{ChatRequest, Untranslatable, messages_to_chat};
+pub use crate::pipeline::translate::upstream_error::{ClientError, upstream_error};
+use crate::types::ids::ModelName;
+
+/// The state machine between an upstream's stream and the client's.
+#[derive(Debug)]
+pub enum Rewriter {
+    /// Both speak Messages: bytes pass.
+    Messages(Box<MessagesStream>),
+    /// The upstream speaks chat completions.
+    Chat(Box<ChatStream>),
+}
+
+impl Rewriter {
+    /// For a Messages upstream. With an alias, the client sees it as the model's name.
+    pub fn messages(alias: Option<ModelName>) -> Self {
+        Self::Messages(Box::new(MessagesStream::new(alias)))
+    }
+
+    /// For a chat-completions upstream; the client's message gets this id.
+    pub fn chat(context: AnswerContext, message_id: impl Into<String>) -> Self {
+        Self::Chat(Box::new(ChatStream::new(context, message_id)))
+    }
+
+    /// Takes a chunk of the upstream's body and writes what the client may see of it.
+    pub fn push(&mut self, chunk: &Bytes, out: &mut BytesMut) -> Progress {
+        match self {
+            Self::Messages(stream) => stream.push(chunk, out),
+            Self::Chat(stream) => stream.push(chunk, out),
+        }
+    }
+
+    /// The upstream's body ended: writes the end that it deserves.
+    pub fn end(&mut self, ending: Ending, out: &mut BytesMut) -> Progress {
+        match self {
+            Self::Messages(stream) => stream.end(ending, out),
+            Self::Chat(stream) => stream.end(ending, out),
+        }
+    }
+
+    /// Writes a sign of life in a form that is allowed at this moment.
+    pub fn ping(&mut self, out: &mut BytesMut) {
+        match self {
+            Self::Messages(stream) => stream.ping(out),
+            Self::Chat(stream) => stream.ping(out),
+        }
+    }
+
+    /// Ends the stream with an error that was found outside: a deadline, a shutdown.
+    pub fn abort(&mut self, kind: ErrorKind, message: &str, out: &mut BytesMut) {
+        match self {
+            Self::Messages(stream) => stream.abort(kind, message, out),
+            Self::Chat(stream) => stream.abort(kind, message, out),
+        }
+    }
+
+    /// Whether the answer itself is complete and only its tail (usage, end mark) is outstanding. The
+    /// caller waits for it a little, then calls [`Rewriter::end`]. A Messages stream has no such tail:
+    /// its end mark is part of the answer.
+    pub fn awaiting_tail(&self) -> bool {
+        match self {
+            Self::Messages(_) => false,
+            Self::Chat(stream) => stream.awaiting_tail(),
+        }
+    }
+
+    /// What was seen so far.
+    pub fn observed(&self) -> &Observed {
+        match self {
+            Self::Messages(stream) => stream.observed(),
+            Self::Chat(stream) => stream.observed(),
+        }
+    }
+}

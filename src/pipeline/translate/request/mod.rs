@@ -1,0 +1,176 @@
+//! Messages requests to chat completions.
+//!
+//! Values are copied as they are written (texts keep their escapes, schemas and inputs every byte but
+//! white space), so equal conversations give equal prefixes and the upstream's prompt cache works.
+
+mod assistant;
+mod conversation;
+mod parameters;
+mod parts;
+mod results;
+mod server_tools;
+mod tools;
+
+use bytes::{BufMut, Bytes};
+
+use crate::dialect::openai::profile::ChatProfile;
+use crate::dialect::raw::{Members, put_string};
+use crate::pipeline::translate::answer::context::AnswerContext;
+use crate::pipeline::translate::answer::tally;
+use crate::pipeline::translate::dropped::{Dropped, Losses, Place};
+use crate::pipeline::translate::names::Names;
+use crate::types::ids::ModelName;
+
+/// A request that an upstream of chat completions understands.
+#[derive(Debug)]
+pub struct ChatRequest {
+    /// The body to send.
+    pub body: Bytes,
+    /// What the translation lost.
+    pub dropped: Vec<Dropped>,
+    /// What the way back needs to know.
+    pub answer: AnswerContext,
+}
+
+/// The request cannot be put into chat completions without changing its meaning. It becomes a 400
+/// `invalid_request_error` for the client.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {problem}")]
+pub struct Untranslatable {
+    place: String,
+    problem: String,
+}
+
+impl Untranslatable {
+    /// The text for the client; it names the field and what to do.
+    pub fn client_text(&self) -> String {
+        self.to_string()
+    }
+}
+
+/// Refuses what stands at this place.
+fn refuse(place: Place<'_>, problem: impl Into<String>) -> Untranslatable {
+    Untranslatable {
+        place: place.to_string(),
+        problem: problem.into(),
+    }
+}
+
+/// What the parts of a translation share.
+struct Draft<'d> {
+    profile: &'d ChatProfile,
+    losses: Losses,
+    names: Names,
+    out: Vec<u8>,
+    /// Bytes in `out` that are no text for the model (pictures), and what they cost instead.
+    opaque_bytes: usize,
+    images: u64,
+}
+
+impl Draft<'_> {
+    /// Writes the key of a top-level member. `model` stands before all of them.
+    fn key(&mut self, name: &str) {
+        self.out.put_u8(b',');
+        put_string(&mut self.out, name);
+        self.out.put_u8(b':');
+    }
+
+    /// Whether the upstream refuses a parameter, under its Messages or its chat name.
+    fn refuses(&self, name: &str, chat_name: &str) -> bool {
+        self.profile
+            .drop_params
+            .iter()
+            .any(|refused| refused == name || refused == chat_name)
+    }
+
+    /// Reports the members that nobody read.
+    fn report_unread(&mut self, place: Place<'_>, members: &Members<'_>, read: &[&str]) {
+        for (name, value) in members
+            .iter()
+            .filter(|(name, value)| !read.contains(name) && !value.is_null())
+        {
+            let empty = matches!(value.text(), "false" | "[]" | "{}" | "\"\"");
+            match name {
+                _ if empty => {}
+                "cache_control" => self
+                    .losses
+                    .hint(place.member(name), "the upstream caches by itself"),
+                "eager_input_streaming"
+                | "input_examples"
+                | "allowed_callers"
+                | "caller"
+                | "toolset_name" => {
+                    self.losses
+                        .hint(place.member(name), "unknown to chat completions");
+                }
+                _ => self
+                    .losses
+                    .loss(place.member(name), "unknown to chat completions"),
+            }
+        }
+    }
+
+    /// About how many tokens the request is.
+    fn input_tokens(&self) -> u64 {
+        let text = tally::size(self.out.len().saturating_sub(self.opaque_bytes));
+        tally::tokens(text).saturating_add(self.images.saturating_mul(tally::TOKENS_PER_IMAGE))
+    }
+}
+
+/// Translates a Messages request into a chat completion of `upstream_model`.
+///
+/// # Errors
+/// [`Untranslatable`] where the meaning would change, or the body is no Messages request.
+pub fn messages_to_chat(
+    body: &[u8],
+    upstream_model: &ModelName,
+    profile: &ChatProfile,
+) -> Result<ChatRequest, Untranslatable> {
+    let whole = Place::Body;
+    let text = std::str::from_utf8(body).map_err(|_| refuse(whole.member("body"), "is not UTF-8"))?;
+    let request = Members::read(text).ok_or_else(|| refuse(whole.member("body"), "is not a JSON object"))?;
+    let requested = request
+        .string("model")
+        .ok_or_else(|| refuse(whole.member("model"), "a string is wanted"))?;
+    let requested_model = ModelName::new(requested.into_owned());
+
+    let tools = tools::read(&request)?;
+    let conversation = conversation::read(&request)?;
+    let names = tools
+        .iter()
+        .map(tools::Tool::name)
+        .chain(conversation.tool_names());
+    let mut draft = Draft {
+        profile,
+        losses: Losses::default(),
+        names: Names::of(names),
+        out: Vec::with_capacity(body.len() + 512),
+        opaque_bytes: 0,
+        images: 0,
+    };
+    draft.out.put_slice(br#"{"model":"#);
+    put_string(&mut draft.out, upstream_model.as_str());
+    let asked = parameters::put(&mut draft, &request)?;
+    tools::put(&mut draft, &request, &tools)?;
+    conversation::put(&mut draft, &request, &conversation, asked.thinking)?;
+    draft.out.put_u8(b'}');
+
+    let answer = AnswerContext {
+        requested_model,
+        input_tokens: draft.input_tokens(),
+        names: draft.names,
+        stop_sequences: asked.stop_sequences,
+        watched: asked.watched,
+        reasoning_in: profile.reasoning_in,
+        hide_thinking: asked.hide_thinking,
+        keep_hidden: profile.reasoning_out.is_some(),
+    };
+    Ok(ChatRequest {
+        body: draft.out.into(),
+        dropped: draft.losses.into_list(),
+        answer,
+    })
+}
+
+#[cfg(test)]
+mod tests;

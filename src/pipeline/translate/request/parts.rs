@@ -1,0 +1,304 @@
+//! Content blocks of users and tool results, as parts of chat messages.
+
+use std::borrow::Cow;
+
+use bytes::BufMut;
+
+use crate::dialect::raw::{Members, Raw, is_blank};
+use crate::pipeline::translate::answer::tally;
+use crate::pipeline::translate::dropped::Place;
+use crate::pipeline::translate::request::{Draft, Untranslatable, refuse};
+
+/// What stands between two texts that are joined: a blank line, escaped.
+pub(super) const BLANK_LINE: &str = "\\n\\n";
+
+/// A part of a chat message.
+pub(super) enum Part<'a> {
+    /// Text, escaped.
+    Text(Cow<'a, str>),
+    /// A picture, as the JSON of its part.
+    Image(Vec<u8>),
+    /// A file, likewise.
+    File(Vec<u8>),
+}
+
+/// One block of a message.
+pub(super) struct Block<'a> {
+    pub(super) kind: Cow<'a, str>,
+    pub(super) members: Members<'a>,
+}
+
+impl<'a> Block<'a> {
+    pub(super) fn read(place: Place<'_>, value: Raw<'a>) -> Result<Self, Untranslatable> {
+        let members = value
+            .members()
+            .ok_or_else(|| refuse(place, "an object is wanted"))?;
+        let kind = members
+            .string("type")
+            .ok_or_else(|| refuse(place.member("type"), "a string is wanted"))?;
+        Ok(Self { kind, members })
+    }
+
+    /// The blocks of a list.
+    pub(super) fn read_all(place: Place<'_>, value: Raw<'a>) -> Result<Vec<Self>, Untranslatable> {
+        let listed = value
+            .elements()
+            .ok_or_else(|| refuse(place, "a string or a list is wanted"))?;
+        listed
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| Self::read(place.element(index), value))
+            .collect()
+    }
+
+    /// The escaped text under a key; `None` where it is blank.
+    pub(super) fn text(&self, place: Place<'_>, key: &str) -> Result<Option<&'a str>, Untranslatable> {
+        let text = self.members.get(key).and_then(Raw::escaped);
+        let text = text.ok_or_else(|| refuse(place.member(key), "a string is wanted"))?;
+        Ok((!is_blank(text)).then_some(text))
+    }
+}
+
+/// Refuses a block that has no counterpart.
+pub(super) fn refuse_block(place: Place<'_>, kind: &str) -> Untranslatable {
+    let kind: String = kind.chars().take(64).collect();
+    let problem = format!(
+        "`{kind}` content cannot be sent to the upstream of this model, which speaks chat completions. \
+         Remove it, or ask for a model that Anthropic serves."
+    );
+    refuse(place.member("type"), problem)
+}
+
+/// Adds what a block of a user, or of a tool result, becomes.
+pub(super) fn add<'a>(
+    draft: &mut Draft<'_>,
+    place: Place<'_>,
+    block: &Block<'a>,
+    parts: &mut Vec<Part<'a>>,
+) -> Result<(), Untranslatable> {
+    match block.kind.as_ref() {
+        "text" => {
+            parts.extend(
+                block
+                    .text(place, "text")?
+                    .map(|text| Part::Text(Cow::Borrowed(text))),
+            );
+            draft.report_unread(place, &block.members, &["type", "text"]);
+        }
+        "image" => parts.push(image(draft, place, block)?),
+        "document" => document(draft, place, block, parts)?,
+        "search_result" => search_result(draft, place, block, parts)?,
+        "tool_reference" => {
+            let name = block.text(place, "tool_name")?.unwrap_or_default();
+            parts.push(Part::Text(Cow::Owned(format!("[tool: {name}]"))));
+            draft.report_unread(place, &block.members, &["type", "tool_name"]);
+        }
+        other => return Err(refuse_block(place, other)),
+    }
+    Ok(())
+}
+
+fn source<'a>(place: Place<'_>, block: &Block<'a>) -> Result<(Members<'a>, Cow<'a, str>), Untranslatable> {
+    let source = block.members.members("source");
+    let source = source.ok_or_else(|| refuse(place.member("source"), "an object is wanted"))?;
+    let kind = source.string("type").unwrap_or_default();
+    Ok((source, kind))
+}
+
+/// A member of a source, escaped.
+fn field<'a>(place: Place<'_>, source: &Members<'a>, key: &str) -> Result<&'a str, Untranslatable> {
+    let value = source.get(key).and_then(Raw::escaped);
+    value.ok_or_else(|| refuse(place.member("source").member(key), "a string is wanted"))
+}
+
+fn image<'a>(draft: &mut Draft<'_>, place: Place<'_>, block: &Block<'a>) -> Result<Part<'a>, Untranslatable> {
+    let (source, kind) = source(place, block)?;
+    let mut part = Vec::new();
+    part.put_slice(br#"{"type":"image_url","image_url":{"url":""#);
+    match kind.as_ref() {
+        "base64" => {
+            let (media_type, data) = (
+                field(place, &source, "media_type")?,
+                field(place, &source, "data")?,
+            );
+            put_data_url(&mut part, media_type, data);
+        }
+        "url" => part.put_slice(field(place, &source, "url")?.as_bytes()),
+        _ => return Err(refuse_source(place, &kind)),
+    }
+    part.put_slice(br#""}}"#);
+    draft.report_unread(place, &block.members, &["type", "source"]);
+    Ok(Part::Image(part))
+}
+
+fn document<'a>(
+    draft: &mut Draft<'_>,
+    place: Place<'_>,
+    block: &Block<'a>,
+    parts: &mut Vec<Part<'a>>,
+) -> Result<(), Untranslatable> {
+    let (source, kind) = source(place, block)?;
+    let title = block
+        .members
+        .get("title")
+        .and_then(Raw::escaped)
+        .filter(|title| !is_blank(title));
+    let context = block
+        .members
+        .get("context")
+        .and_then(Raw::escaped)
+        .filter(|context| !is_blank(context));
+    match kind.as_ref() {
+        "text" => {
+            let texts = [title, context, Some(field(place, &source, "data")?)];
+            parts.push(Part::Text(Cow::Owned(join(texts.into_iter().flatten()))));
+        }
+        "base64" => {
+            let media_type = field(place, &source, "media_type")?;
+            if media_type != "application/pdf" {
+                return Err(refuse(
+                    place.member("source").member("media_type"),
+                    "application/pdf is wanted",
+                ));
+            }
+            parts.extend(context.map(|context| Part::Text(Cow::Borrowed(context))));
+            let mut part = Vec::new();
+            part.put_slice(br#"{"type":"file","file":{"filename":""#);
+            part.put_slice(title.unwrap_or("document.pdf").as_bytes());
+            part.put_slice(br#"","file_data":""#);
+            put_data_url(&mut part, media_type, field(place, &source, "data")?);
+            part.put_slice(br#""}}"#);
+            parts.push(Part::File(part));
+        }
+        "content" => {
+            parts.extend(
+                title
+                    .into_iter()
+                    .chain(context)
+                    .map(|text| Part::Text(Cow::Borrowed(text))),
+            );
+            let content = source.get("content");
+            let source_place = place.member("source");
+            let place = source_place.member("content");
+            let content = content.ok_or_else(|| refuse(place, "a string or a list is wanted"))?;
+            if let Some(text) = content.escaped() {
+                parts.push(Part::Text(Cow::Borrowed(text)));
+            } else {
+                for (index, block) in Block::read_all(place, content)?.iter().enumerate() {
+                    let place = place.element(index);
+                    if !matches!(block.kind.as_ref(), "text" | "image") {
+                        return Err(refuse_block(place, &block.kind));
+                    }
+                    add(draft, place, block, parts)?;
+                }
+            }
+        }
+        _ => return Err(refuse_source(place, &kind)),
+    }
+    draft.report_unread(place, &block.members, &["type", "source", "title", "context"]);
+    Ok(())
+}
+
+fn search_result<'a>(
+    draft: &mut Draft<'_>,
+    place: Place<'_>,
+    block: &Block<'a>,
+    parts: &mut Vec<Part<'a>>,
+) -> Result<(), Untranslatable> {
+    let heading = ["title", "source"]
+        .into_iter()
+        .filter_map(|key| block.members.get(key)?.escaped());
+    let mut texts: Vec<&str> = heading.collect();
+    let content_place = place.member("content");
+    if let Some(content) = block.members.get("content") {
+        for (index, text) in Block::read_all(content_place, content)?.iter().enumerate() {
+            texts.extend(text.text(content_place.element(index), "text")?);
+        }
+    }
+    parts.push(Part::Text(Cow::Owned(join(texts.into_iter()))));
+    draft.report_unread(place, &block.members, &["type", "title", "source", "content"]);
+    Ok(())
+}
+
+fn refuse_source(place: Place<'_>, kind: &str) -> Untranslatable {
+    let kind: String = kind.chars().take(64).collect();
+    let problem = format!(
+        "the upstream of this model cannot read `{kind}` sources; send the content as base64 or text"
+    );
+    refuse(place.member("source").member("type"), problem)
+}
+
+fn put_data_url(part: &mut Vec<u8>, media_type: &str, data: &str) {
+    for piece in ["data:", media_type, ";base64,", data] {
+        part.put_slice(piece.as_bytes());
+    }
+}
+
+/// Joins escaped texts by a blank line.
+pub(super) fn join<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+    let mut joined = String::new();
+    for text in texts {
+        if !joined.is_empty() {
+            joined.push_str(BLANK_LINE);
+        }
+        joined.push_str(text);
+    }
+    joined
+}
+
+/// Writes the `content` of a user message: a plain string where it is all text, because many upstreams
+/// refuse lists, else a list.
+pub(super) fn put_content(draft: &mut Draft<'_>, parts: &[Part<'_>]) {
+    let texts = || {
+        parts.iter().filter_map(|part| {
+            if let Part::Text(text) = part {
+                Some(text.as_ref())
+            } else {
+                None
+            }
+        })
+    };
+    if texts().count() == parts.len() {
+        draft.out.put_u8(b'"');
+        for (index, text) in texts().enumerate() {
+            if index > 0 {
+                draft.out.put_slice(BLANK_LINE.as_bytes());
+            }
+            draft.out.put_slice(text.as_bytes());
+        }
+        draft.out.put_u8(b'"');
+        return;
+    }
+    draft.out.put_u8(b'[');
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 {
+            draft.out.put_u8(b',');
+        }
+        match part {
+            Part::Text(text) => {
+                draft.out.put_slice(br#"{"type":"text","text":""#);
+                draft.out.put_slice(text.as_bytes());
+                draft.out.put_slice(br#""}"#);
+            }
+            Part::Image(json) => {
+                draft.images = draft.images.saturating_add(1);
+                put_opaque(draft, json);
+            }
+            Part::File(json) => {
+                draft.images = draft.images.saturating_add(pages(json.len()));
+                put_opaque(draft, json);
+            }
+        }
+    }
+    draft.out.put_u8(b']');
+}
+
+fn put_opaque(draft: &mut Draft<'_>, json: &[u8]) {
+    draft.opaque_bytes = draft.opaque_bytes.saturating_add(json.len());
+    draft.out.put_slice(json);
+}
+
+/// About how many pages a PDF has, each of which costs like a picture: one per 100 KB of base64.
+fn pages(bytes: usize) -> u64 {
+    tally::size(bytes / 100_000).saturating_add(1)
+}
