@@ -7,10 +7,28 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use crate::egress::destination::{Destination, is_forbidden};
+use crate::types::destination::Destination;
+
+/// Whether an address must never be connected to: link-local (cloud metadata services live
+/// there), multicast, unspecified and broadcast addresses.
+pub fn is_forbidden(address: IpAddr) -> bool {
+    match address.to_canonical() {
+        IpAddr::V4(v4) => v4.is_link_local() || v4.is_multicast() || v4.is_unspecified() || v4.is_broadcast(),
+        IpAddr::V6(v6) => {
+            // fd00:ec2::254 is the IPv6 metadata address of one large cloud.
+            let metadata = v6.segments() == [0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254];
+            metadata || v6.is_unicast_link_local() || v6.is_multicast() || v6.is_unspecified()
+        }
+    }
+}
 
 /// How long an answer of the resolver is used.
 const REMEMBERED_FOR: Duration = Duration::from_secs(30);
+
+type HostAndPort = (Box<str>, u16);
+
+/// An answer of the resolver and when it was given.
+type Remembered = (Instant, Arc<[SocketAddr]>);
 
 /// The name cannot be turned into an address that may be connected to.
 #[derive(Debug, thiserror::Error)]
@@ -29,7 +47,7 @@ pub enum Unresolved {
 /// A resolver with a short memory. It holds at most one entry per configured destination.
 #[derive(Debug, Default)]
 pub struct Resolver {
-    remembered: Mutex<HashMap<(Box<str>, u16), (Instant, Arc<[SocketAddr]>)>>,
+    remembered: Mutex<HashMap<HostAndPort, Remembered>>,
 }
 
 impl Resolver {
@@ -95,5 +113,22 @@ mod tests {
                 .iter()
                 .all(|address| address.ip().is_loopback() && address.port() == 81)
         );
+    }
+
+    #[test]
+    fn metadata_addresses_are_forbidden_in_every_spelling() {
+        for bad in [
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "fd00:ec2::254",
+            "fe80::1",
+            "0.0.0.0",
+            "224.0.0.1",
+        ] {
+            assert!(is_forbidden(bad.parse().unwrap()), "{bad}");
+        }
+        for good in ["127.0.0.1", "10.0.0.1", "::1", "203.0.113.7"] {
+            assert!(!is_forbidden(good.parse().unwrap()), "{good}");
+        }
     }
 }

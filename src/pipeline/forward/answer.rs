@@ -1,0 +1,92 @@
+//! An upstream's answer whose head has arrived.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode};
+use pingora_core::connectors::http::Connector;
+use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::upstreams::peer::HttpPeer;
+
+use crate::pipeline::forward::peer::POOLED_FOR;
+
+/// The body broke off, or did not fit.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyFault {
+    /// The connection broke.
+    #[error("the upstream's answer broke off: {}", .0.etype().as_str())]
+    Broken(#[source] Box<pingora_error::Error>),
+    /// Nothing came for too long.
+    #[error("the upstream fell silent for {} s", .0.as_secs())]
+    Silent(Duration),
+    /// The answer is larger than what is read into memory.
+    #[error("the upstream's answer is larger than {0} bytes")]
+    TooLarge(usize),
+}
+
+/// An answer. Dropping it unfinished closes the connection, which is how a cancelled request
+/// stops costing tokens.
+pub struct Answer {
+    pub(super) connector: Arc<Connector>,
+    pub(super) session: HttpSession,
+    pub(super) peer: HttpPeer,
+    /// Whether the connection may serve another request afterwards.
+    pub(super) pooled: bool,
+}
+
+impl Answer {
+    /// The status.
+    pub fn status(&self) -> StatusCode {
+        self.session
+            .response_header()
+            .map_or(StatusCode::BAD_GATEWAY, |head| head.status)
+    }
+
+    /// The headers.
+    pub fn headers(&self) -> Option<&HeaderMap> {
+        self.session.response_header().map(|head| &head.headers)
+    }
+
+    /// A header's text; `None` where it is absent or not visible ASCII.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers()?.get(name)?.to_str().ok()
+    }
+
+    /// The next piece of the body as it came, `None` at its end. Safe to cancel.
+    ///
+    /// # Errors
+    /// The connection broke.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyFault> {
+        self.session.read_response_body().await.map_err(BodyFault::Broken)
+    }
+
+    /// The whole body, of an answer that is not a stream.
+    ///
+    /// # Errors
+    /// It broke off, fell silent for `idle`, or is larger than `bytes_max`.
+    pub async fn whole(&mut self, bytes_max: usize, idle: Duration) -> Result<Bytes, BodyFault> {
+        let mut body = BytesMut::new();
+        loop {
+            let next = tokio::time::timeout(idle, self.chunk())
+                .await
+                .map_err(|_| BodyFault::Silent(idle))?;
+            let Some(chunk) = next? else {
+                return Ok(body.freeze());
+            };
+            if body.len().saturating_add(chunk.len()) > bytes_max {
+                return Err(BodyFault::TooLarge(bytes_max));
+            }
+            body.extend_from_slice(&chunk);
+        }
+    }
+
+    /// Gives the connection back for reuse. Only after the body's proper end.
+    pub async fn release(self) {
+        if self.pooled {
+            self.connector
+                .release_http_session(self.session, &self.peer, Some(POOLED_FOR))
+                .await;
+        }
+    }
+}

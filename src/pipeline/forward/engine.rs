@@ -1,0 +1,151 @@
+//! Requests to upstreams on Pingora's pooled connector.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use pingora_core::connectors::ConnectorOptions;
+use pingora_core::connectors::http::Connector;
+use pingora_core::protocols::http::client::HttpSession;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::RequestHeader;
+
+use crate::egress::resolve::Resolver;
+use crate::pipeline::forward::answer::Answer;
+use crate::pipeline::forward::failure::Failure;
+use crate::pipeline::forward::peer::peer;
+use crate::pipeline::record::OpenRecord;
+use crate::pipeline::route::upstream::Upstream;
+
+/// Informational heads (1xx) that are passed over before the answer's own.
+const INFORMATIONAL_MAX: usize = 8;
+
+/// Idle connections kept over all upstreams.
+const POOL_SIZE: usize = 1_024;
+
+/// A pool group of its own: a connection taken from it is never a used one.
+const FRESH: u64 = 1;
+
+/// What the engine waits for, at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// Resolving and connecting.
+    pub connect: Duration,
+    /// From the request sent to the head of the answer.
+    pub first_byte: Duration,
+    /// One write to the upstream.
+    pub write: Duration,
+}
+
+/// The engine: one per process, kept across reloads, because it owns the connection pool.
+pub struct Engine {
+    connector: Arc<Connector>,
+    resolver: Resolver,
+    deadlines: Deadlines,
+}
+
+impl Engine {
+    /// An engine with an empty pool.
+    pub fn new(deadlines: Deadlines) -> Self {
+        let options = ConnectorOptions::new(POOL_SIZE);
+        Self {
+            connector: Arc::new(Connector::new(Some(options))),
+            resolver: Resolver::default(),
+            deadlines,
+        }
+    }
+
+    /// Sends a request and waits for the head of its answer.
+    ///
+    /// The record is the proof that the decision behind this request is written down; nothing goes
+    /// upstream without one. A pooled connection that turns out to be dead is replaced once.
+    ///
+    /// # Errors
+    /// [`Failure`]; another candidate may be tried after any of them.
+    pub async fn send(
+        &self,
+        _record: &OpenRecord,
+        upstream: &Upstream,
+        head: &RequestHeader,
+        body: &Bytes,
+    ) -> Result<Answer, Failure> {
+        let addresses = self
+            .resolver
+            .resolve(&upstream.destination, self.deadlines.connect)
+            .await?;
+        let address = addresses
+            .first()
+            .copied()
+            .ok_or(crate::egress::resolve::Unresolved::NoAddress)?;
+        let mut to = peer(&upstream.destination, address, self.deadlines.connect)?;
+        let (session, reused) = self.connect(&to).await?;
+        match self.exchange(session, head, body).await {
+            Ok(session) => return Ok(self.answer(session, to, true)),
+            Err(Failure::Broken(_)) if reused => {}
+            Err(failure) => return Err(failure),
+        }
+        to.group_key = FRESH;
+        let (session, _) = self.connect(&to).await?;
+        let session = self.exchange(session, head, body).await?;
+        Ok(self.answer(session, to, false))
+    }
+
+    async fn connect(&self, to: &HttpPeer) -> Result<(HttpSession, bool), Failure> {
+        let (mut session, reused) = self
+            .connector
+            .get_http_session(to)
+            .await
+            .map_err(Failure::Connect)?;
+        session.set_write_timeout(Some(self.deadlines.write));
+        Ok((session, reused))
+    }
+
+    async fn exchange(
+        &self,
+        mut session: HttpSession,
+        head: &RequestHeader,
+        body: &Bytes,
+    ) -> Result<HttpSession, Failure> {
+        // An upstream may answer before it has read everything (413, 401): a failed write is not
+        // the end as long as a head can still be read.
+        let written = write(&mut session, head, body).await;
+        let deadline = self.deadlines.first_byte;
+        let read = tokio::time::timeout(deadline, read_final_head(&mut session)).await;
+        match (read, written) {
+            (Ok(Ok(())), _) => Ok(session),
+            (_, Err(error)) | (Ok(Err(error)), Ok(())) => Err(Failure::Broken(error)),
+            (Err(_), Ok(())) => Err(Failure::Slow(deadline)),
+        }
+    }
+
+    fn answer(&self, session: HttpSession, peer: HttpPeer, pooled: bool) -> Answer {
+        Answer {
+            connector: Arc::clone(&self.connector),
+            session,
+            peer,
+            pooled,
+        }
+    }
+}
+
+async fn write(session: &mut HttpSession, head: &RequestHeader, body: &Bytes) -> pingora_error::Result<()> {
+    session.write_request_header(Box::new(head.clone())).await?;
+    session.write_request_body(body.clone(), true).await?;
+    session.finish_request_body().await
+}
+
+async fn read_final_head(session: &mut HttpSession) -> pingora_error::Result<()> {
+    for _ in 0..INFORMATIONAL_MAX {
+        session.read_response_header().await?;
+        if session
+            .response_header()
+            .is_some_and(|head| !head.status.is_informational())
+        {
+            return Ok(());
+        }
+    }
+    pingora_error::Error::e_explain(
+        pingora_error::ErrorType::InvalidHTTPHeader,
+        "too many informational answers",
+    )
+}

@@ -1,0 +1,128 @@
+//! The head that goes upstream, built from a list of what may pass.
+
+use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pingora_http::RequestHeader;
+
+use crate::pipeline::forward::failure::Failure;
+use crate::pipeline::route::upstream::{CredentialScheme, Upstream};
+use crate::pipeline::translate::prepare::Prepared;
+
+/// What of the client's head matters upstream.
+pub struct ClientHead<'a> {
+    /// The client's headers.
+    pub headers: &'a HeaderMap,
+    /// The query as it came, without the question mark.
+    pub query: Option<&'a str>,
+}
+
+/// Builds the head of the request to an upstream.
+///
+/// # Errors
+/// A configured credential or path that HTTP cannot carry.
+pub fn build(
+    upstream: &Upstream,
+    prepared: &Prepared,
+    client: &ClientHead<'_>,
+) -> Result<RequestHeader, Failure> {
+    assemble(upstream, prepared, client).map_err(Failure::Head)
+}
+
+fn assemble(
+    upstream: &Upstream,
+    prepared: &Prepared,
+    client: &ClientHead<'_>,
+) -> pingora_error::Result<RequestHeader> {
+    let presented = presented_credentials(client.headers);
+    let repeats = |text: &[u8]| {
+        presented
+            .iter()
+            .any(|secret| memchr::memmem::find(text, secret).is_some())
+    };
+    let query = client
+        .query
+        .filter(|query| prepared.same_dialect && !repeats(query.as_bytes()));
+    let path = upstream.path(prepared.operation, query);
+    let mut head = RequestHeader::build(http::Method::POST, path.as_bytes(), Some(16))?;
+    head.insert_header(http::header::HOST, upstream.destination.authority())?;
+    if prepared.same_dialect {
+        // A header that repeats the client's credential stays behind, whatever its name.
+        for (name, value) in client.headers {
+            if is_listed(name) && !repeats(value.as_bytes()) {
+                head.append_header(name.clone(), value.clone())?;
+            }
+        }
+    } else {
+        head.insert_header(ACCEPT, "application/json, text/event-stream")?;
+    }
+    head.insert_header(CONTENT_TYPE, "application/json")?;
+    head.insert_header(http::header::CONTENT_LENGTH, prepared.body.len())?;
+    if let Some(key) = &upstream.credential {
+        let (name, value) = match upstream.scheme {
+            CredentialScheme::XApiKey => (HeaderName::from_static("x-api-key"), key.expose().clone()),
+            CredentialScheme::Bearer => (http::header::AUTHORIZATION, format!("Bearer {}", key.expose())),
+        };
+        let mut value = HeaderValue::try_from(value).map_err(|_| {
+            pingora_error::Error::explain(pingora_error::ErrorType::InvalidHTTPHeader, "upstream credential")
+        })?;
+        value.set_sensitive(true);
+        head.insert_header(name, value)?;
+    }
+    Ok(head)
+}
+
+/// What upstreams of the client's own dialect may see.
+fn is_listed(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    matches!(*name, ACCEPT | USER_AGENT)
+        || (text.starts_with("anthropic-") && text != "anthropic-dangerous-direct-browser-access")
+        || text.starts_with("x-stainless-")
+}
+
+/// The credentials in the client's head, in every spelling in which they may come.
+fn presented_credentials(client: &HeaderMap) -> Vec<&[u8]> {
+    let bare =
+        |value: &'_ [u8]| -> usize { value.iter().position(|byte| *byte == b' ').map_or(0, |at| at + 1) };
+    let mut found = Vec::new();
+    for value in client.get_all("x-api-key") {
+        found.push(value.as_bytes());
+    }
+    for value in client.get_all(http::header::AUTHORIZATION) {
+        found.push(value.as_bytes().get(bare(value.as_bytes())..).unwrap_or_default());
+    }
+    found.retain(|secret| !secret.is_empty());
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_found_in_every_spelling() {
+        let mut headers = HeaderMap::new();
+        headers.append("x-api-key", HeaderValue::from_static("k1"));
+        headers.append("authorization", HeaderValue::from_static("Bearer k2"));
+        headers.append("authorization", HeaderValue::from_static("k3"));
+        headers.append("x-api-key", HeaderValue::from_static(""));
+        assert_eq!(presented_credentials(&headers), [b"k1", b"k2", b"k3"]);
+    }
+
+    #[test]
+    fn only_listed_headers_pass() {
+        for (name, passes) in [
+            ("anthropic-beta", true),
+            ("anthropic-something-new", true),
+            ("user-agent", true),
+            ("x-stainless-lang", true),
+            ("anthropic-dangerous-direct-browser-access", false),
+            ("authorization", false),
+            ("x-api-key", false),
+            ("cookie", false),
+            ("accept-encoding", false),
+            ("x-forwarded-for", false),
+        ] {
+            assert_eq!(is_listed(&HeaderName::from_static(name)), passes, "{name}");
+        }
+    }
+}
