@@ -1,0 +1,122 @@
+//! Answers that are whole: an upstream's JSON, its errors, and what replaces them.
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, StatusCode};
+use pingora_core::protocols::http::ServerSession;
+use serde_json::json;
+
+use crate::gateway::respond::{self, Extra};
+use crate::pipeline::refusal::Refusal;
+use crate::pipeline::translate::prepare::AnswerPlan;
+use crate::pipeline::translate::{Ending, Fault, Observed, Progress, Rewriter, chat_json, messages_json};
+use crate::types::ids::RequestId;
+
+/// What a client is told when no candidate answered.
+#[derive(Debug)]
+pub(super) enum Reply {
+    /// We decline.
+    Refusal(Refusal),
+    /// An upstream failed in a way that has a place in the client's dialect.
+    Fault(Fault),
+    /// An upstream's own words, in the client's dialect, unchanged.
+    Relay {
+        status: u16,
+        body: Bytes,
+        retry_after: Option<String>,
+    },
+}
+
+/// The rewriter of a stream.
+pub(super) fn rewriter(plan: AnswerPlan, id: RequestId) -> Rewriter {
+    match plan {
+        AnswerPlan::Messages { alias } => Rewriter::messages(alias),
+        AnswerPlan::Chat(context) => Rewriter::chat(context, message_id(id)),
+    }
+}
+
+/// The id of a message that we make from a foreign answer: one per request, so it is the request's.
+fn message_id(id: RequestId) -> String {
+    format!("msg_{}", id.as_uuid().simple())
+}
+
+/// Rewrites a whole JSON answer. A client that asked for a stream gets one, also where the upstream
+/// answered with JSON.
+pub(super) fn whole(
+    plan: &AnswerPlan,
+    body: &Bytes,
+    id: RequestId,
+    wants_stream: bool,
+) -> Result<(Bytes, Observed, &'static str), Fault> {
+    match plan {
+        AnswerPlan::Messages { alias } => {
+            let (bytes, observed) = messages_json(body, alias.as_ref());
+            Ok((bytes, observed, "application/json"))
+        }
+        AnswerPlan::Chat(context) if wants_stream => {
+            let mut stream = Rewriter::chat(context.clone(), message_id(id));
+            let mut out = BytesMut::new();
+            let pushed = stream.push(body, &mut out);
+            let ended = if matches!(pushed, Progress::More) {
+                stream.end(Ending::Eof, &mut out)
+            } else {
+                pushed
+            };
+            match ended {
+                Progress::Failed(fault) => Err(fault),
+                Progress::More | Progress::Finished => Ok((
+                    out.freeze(),
+                    stream.observed().clone(),
+                    "text/event-stream; charset=utf-8",
+                )),
+            }
+        }
+        AnswerPlan::Chat(context) => {
+            let (bytes, observed) = chat_json(body, context, message_id(id))?;
+            Ok((bytes, observed, "application/json"))
+        }
+    }
+}
+
+/// Sends a fault in the client's dialect.
+pub(super) async fn send_fault(
+    session: &mut ServerSession,
+    fault: &Fault,
+    id: RequestId,
+) -> pingora_error::Result<()> {
+    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::BAD_GATEWAY);
+    let body = json!({
+        "type": "error",
+        "error": {"type": fault.kind.as_str(), "message": fault.message},
+        "request_id": id.wire(),
+    });
+    let extra = retry_after(fault.retry_after.as_deref());
+    respond::whole(
+        session,
+        status,
+        "application/json",
+        &extra,
+        id,
+        Bytes::from(body.to_string()),
+    )
+    .await
+}
+
+/// Sends an upstream's own error unchanged.
+pub(super) async fn send_relay(
+    session: &mut ServerSession,
+    status: u16,
+    body: Bytes,
+    after: Option<&str>,
+    id: RequestId,
+) -> pingora_error::Result<()> {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
+    respond::whole(session, status, "application/json", &retry_after(after), id, body).await
+}
+
+fn retry_after(text: Option<&str>) -> Vec<Extra> {
+    let value = text.and_then(|text| HeaderValue::from_str(text).ok());
+    value
+        .map(|value| (http::header::RETRY_AFTER, value))
+        .into_iter()
+        .collect::<Vec<(HeaderName, HeaderValue)>>()
+}

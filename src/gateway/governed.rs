@@ -1,0 +1,392 @@
+//! A model request, from its head to its closed record. This file is the walk; each step is a
+//! stage's own.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use http::HeaderMap;
+use pingora_core::protocols::http::ServerSession;
+
+use crate::dialect::operation::Operation;
+use crate::gateway::attempts::Attempts;
+use crate::gateway::context::Context;
+use crate::gateway::intake::Body;
+use crate::gateway::proxy::Gateway;
+use crate::gateway::refuse::{self, ErrorShape};
+use crate::gateway::snapshot::Snapshot;
+use crate::journal::leaf::decision::{self, DecisionRow};
+use crate::pipeline::admit::Admission;
+use crate::pipeline::coalesce::{self, Row};
+use crate::pipeline::decide::decide;
+use crate::pipeline::decide::facts::{self, Facts};
+use crate::pipeline::decide::verdict::{Decision, DenialKind, Permit};
+use crate::pipeline::envelope::{self, Envelope};
+use crate::pipeline::identify::reason::NotIdentified;
+use crate::pipeline::inspect::bad::BadBody;
+use crate::pipeline::inspect::index::index;
+use crate::pipeline::inspect::inspection::{Actions, FingerprintKey, Inspection, inspect};
+use crate::pipeline::record::{self, Declined, OpenRecord};
+use crate::pipeline::refusal::{Kind, Refusal};
+use crate::pipeline::route::Candidate;
+use crate::types::digest::Sha256;
+use crate::types::principal::Principal;
+
+/// Bodies beyond this size are inspected on a thread of their own, in bytes.
+const INSPECTED_INLINE_MAX: usize = 256 * 1024;
+
+/// The rate limit, as rows name it.
+const RATE_RULE: &str = "requests_per_minute";
+
+/// When to come back after the ledger could not be written.
+const LEDGER_RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// A refusal of an identified caller, with what its record says.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) refusal: Refusal,
+    /// Why, for people who read records, where it differs from what the client is told.
+    pub(super) reason: Option<Cow<'static, str>>,
+    pub(super) decisions: Vec<DecisionRow>,
+    pub(super) policy_digest: Option<Sha256>,
+}
+
+impl From<Refusal> for Refused {
+    fn from(refusal: Refusal) -> Self {
+        Self {
+            refusal,
+            reason: None,
+            decisions: Vec::new(),
+            policy_digest: None,
+        }
+    }
+}
+
+/// What the stages before the record came to.
+struct Decided {
+    inspection: Inspection,
+    permit: Permit,
+    candidates: Vec<Candidate>,
+    /// The room that the body takes; freed when the exchange is over.
+    body: Body,
+}
+
+/// Serves a governed request. An error means that nothing more can be said on this connection.
+pub(super) async fn serve(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    session: &mut ServerSession,
+    context: &Context,
+    operation: Operation,
+) -> pingora_error::Result<()> {
+    let headers = &session.req_header().headers;
+    let principal = match identify(gateway, headers).await {
+        Ok(principal) => principal,
+        Err(refusal) => {
+            return gateway
+                .refuse(
+                    session,
+                    &refusal,
+                    ErrorShape::Anthropic,
+                    context,
+                    operation.as_str(),
+                )
+                .await;
+        }
+    };
+    let mut envelope = Envelope {
+        id: context.id,
+        started_at: context.at,
+        labels: envelope::labels(headers, &context.trace_id),
+        principal,
+        operation,
+        config_generation: snapshot.generation,
+        requested_model: None,
+        stream: false,
+        request_digest: None,
+    };
+    if let Some(refused) = over_rate(gateway, snapshot, &envelope) {
+        return decline_rate(gateway, session, context, &envelope, refused).await;
+    }
+    let decided = match decide_request(gateway, snapshot, session, &mut envelope).await {
+        Ok(decided) => decided,
+        Err(refused) => return decline(gateway, session, context, &envelope, refused).await,
+    };
+    let opened = record::open(&gateway.journal, &envelope, &decided.inspection, &decided.permit).await;
+    let record = match opened {
+        Ok(record) => record,
+        Err(error) => {
+            let refusal = unrecordable(&error);
+            return gateway
+                .refuse(
+                    session,
+                    &refusal,
+                    ErrorShape::Anthropic,
+                    context,
+                    operation.as_str(),
+                )
+                .await;
+        }
+    };
+    gateway.metrics.governed_in(context.started.elapsed());
+    forward(gateway, snapshot, session, context, &envelope, decided, record).await
+}
+
+/// Identifies the caller of a request from its head.
+pub(super) async fn identify(gateway: &Gateway, headers: &HeaderMap) -> Result<Principal, Refusal> {
+    gateway.authenticator.identify(headers).await.map_err(|not| {
+        let kind = match not {
+            NotIdentified::Missing | NotIdentified::Rejected(_) => Kind::NotIdentified,
+            NotIdentified::CannotVerify => Kind::CannotVerify,
+        };
+        let refusal = Refusal::new(kind, not.client_text());
+        if kind == Kind::CannotVerify {
+            refusal.retry_after(LEDGER_RETRY_AFTER)
+        } else {
+            refusal
+        }
+    })
+}
+
+/// Reads, inspects, routes and decides.
+async fn decide_request(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    session: &mut ServerSession,
+    envelope: &mut Envelope,
+) -> Result<Decided, Refused> {
+    let body = snapshot.intake.read(session).await?;
+    envelope.request_digest = Some(Sha256::of(&body.bytes));
+    let inspection = inspect_body(gateway, snapshot, envelope, &body).await?;
+    let index = inspection.index();
+    envelope.requested_model = Some(index.model().clone());
+    envelope.stream = index.stream();
+    let candidates = snapshot.routes.candidates(index.model());
+    let facts = Facts {
+        principal: envelope.principal.clone(),
+        endpoint: envelope.operation,
+        requested_model: index.model().clone(),
+        candidates: candidates.iter().map(as_fact).collect(),
+        powers: index.powers().to_vec(),
+        findings: inspection.kinds(),
+        blocked: inspection.blocked().cloned(),
+        stream: index.stream(),
+        max_tokens: index.max_tokens(),
+        tools: index.tools().count(),
+    };
+    match decide(&facts, &snapshot.policies, &*gateway.clock) {
+        Decision::Permit(permit) => {
+            let candidates = permitted(candidates, &permit);
+            Ok(Decided {
+                inspection,
+                permit,
+                candidates,
+                body,
+            })
+        }
+        Decision::Deny(denial) => {
+            let kind = match denial.kind {
+                DenialKind::UnknownModel => Kind::NotFound,
+                DenialKind::Policy => Kind::Policy,
+                DenialKind::Secret => Kind::Secret,
+            };
+            let mut decisions = record::rows(&denial.verdicts);
+            decisions.extend(record::finding_rows(&inspection));
+            // Unknown models read the same for everybody, with nothing of the request in the text.
+            let message = match kind {
+                Kind::NotFound => denial.client_text().to_owned(),
+                _ => format!("{} (request {})", denial.client_text(), envelope.id.wire()),
+            };
+            Err(Refused {
+                refusal: Refusal::new(kind, message),
+                reason: Some(Cow::Owned(denial.reason.to_string())),
+                decisions,
+                policy_digest: Some(denial.policy_digest),
+            })
+        }
+    }
+}
+
+async fn inspect_body(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    envelope: &Envelope,
+    body: &Body,
+) -> Result<Inspection, Refused> {
+    let key = FingerprintKey::of_tenant(&gateway.fingerprint_root, envelope.principal.tenant);
+    let (bytes, operation) = (body.bytes.clone(), envelope.operation);
+    let detectors = Arc::clone(&snapshot.detectors);
+    let work = move || {
+        let index = index(&bytes, operation)?;
+        Ok::<Inspection, BadBody>(inspect(index, &detectors, &Actions::SHIPPED, &key))
+    };
+    let inspected = if body.bytes.len() > INSPECTED_INLINE_MAX {
+        tokio::task::spawn_blocking(work).await.map_err(|_| {
+            Refusal::new(
+                Kind::Internal,
+                "the request could not be inspected: look into the gateway's log",
+            )
+        })?
+    } else {
+        work()
+    };
+    inspected.map_err(|bad| Refusal::new(Kind::Malformed, bad.client_text()).into())
+}
+
+fn as_fact(candidate: &Candidate) -> facts::Candidate {
+    facts::Candidate {
+        upstream: candidate.upstream.name.clone(),
+        served_model: candidate.served_model.clone(),
+    }
+}
+
+/// The routed candidates that the permit names, in its order.
+fn permitted(candidates: Vec<Candidate>, permit: &Permit) -> Vec<Candidate> {
+    let named = |candidate: &Candidate| permit.candidates().contains(&as_fact(candidate));
+    candidates.into_iter().filter(named).collect()
+}
+
+/// Tries the candidates, answers, and closes the record.
+async fn forward(
+    gateway: &Gateway,
+    snapshot: &Snapshot,
+    session: &mut ServerSession,
+    context: &Context,
+    envelope: &Envelope,
+    decided: Decided,
+    record: OpenRecord,
+) -> pingora_error::Result<()> {
+    gateway.metrics.open_requests.inc();
+    let mut attempts = Attempts::new(gateway, snapshot, context, envelope, &decided.inspection);
+    let told = Box::pin(attempts.run(session, &record, &decided.candidates)).await;
+    gateway.metrics.open_requests.dec();
+    drop(decided.body);
+    let close = attempts.into_close();
+    let outcome = close.outcome.as_str();
+    gateway
+        .metrics
+        .requests
+        .with_label_values(&[envelope.operation.as_str(), outcome])
+        .inc();
+    tracing::debug!(
+        request = %context.id.wire(),
+        trace = %context.trace_id,
+        generation = snapshot.generation,
+        outcome,
+        status = close.status,
+        "served"
+    );
+    record.close(close);
+    told
+}
+
+/// The refusal of a session that asks too often.
+fn over_rate(gateway: &Gateway, snapshot: &Snapshot, envelope: &Envelope) -> Option<Refusal> {
+    match snapshot.limits.admit(&envelope.principal, gateway.clock.now()) {
+        Admission::Admitted { .. } => None,
+        Admission::Limited { retry_after } => {
+            let millis = retry_after.as_millis();
+            let message = format!("too many requests in this session: try again in {millis} ms");
+            Some(Refusal::new(Kind::Rate, message).retry_after(retry_after))
+        }
+    }
+}
+
+/// Refuses for the rate. Repeated refusals become one counted row, so that a flood of requests is
+/// no flood of rows.
+async fn decline_rate(
+    gateway: &Gateway,
+    session: &mut ServerSession,
+    context: &Context,
+    envelope: &Envelope,
+    refusal: Refusal,
+) -> pingora_error::Result<()> {
+    let principal = &envelope.principal;
+    let like = coalesce::Refused {
+        tenant: principal.tenant,
+        user: principal.user,
+        rule: RATE_RULE.into(),
+    };
+    let Row::Write { count } = gateway.coalescer.refused(like, gateway.clock.now()) else {
+        return gateway
+            .refuse(
+                session,
+                &refusal,
+                ErrorShape::Anthropic,
+                context,
+                envelope.operation.as_str(),
+            )
+            .await;
+    };
+    let count = u32::try_from(count).unwrap_or(u32::MAX);
+    let row = DecisionRow {
+        stage: "rate".into(),
+        outcome: decision::Verdict::Deny,
+        rule: Some(RATE_RULE.into()),
+        reason: Some(refusal.message.as_ref().into()),
+        facts: None,
+        duration_us: 0,
+    };
+    let refused = Refused {
+        decisions: vec![row],
+        ..Refused::from(refusal)
+    };
+    decline_counted(gateway, session, context, envelope, refused, count).await
+}
+
+async fn decline(
+    gateway: &Gateway,
+    session: &mut ServerSession,
+    context: &Context,
+    envelope: &Envelope,
+    refused: Refused,
+) -> pingora_error::Result<()> {
+    decline_counted(gateway, session, context, envelope, refused, 1).await
+}
+
+/// Writes the refusal down, then sends it. If it cannot be written down, that is what the client
+/// is told.
+async fn decline_counted(
+    gateway: &Gateway,
+    session: &mut ServerSession,
+    context: &Context,
+    envelope: &Envelope,
+    refused: Refused,
+    count: u32,
+) -> pingora_error::Result<()> {
+    let agent = session.get_header_bytes(http::header::USER_AGENT);
+    let (status, _) = refuse::status_and_type(refused.refusal.kind, agent);
+    let reason = refused.reason.as_deref().unwrap_or(&refused.refusal.message);
+    let declined = Declined {
+        envelope,
+        status: status.as_u16(),
+        kind: refused.refusal.kind.as_str(),
+        reason,
+        decisions: refused.decisions,
+        policy_digest: refused.policy_digest,
+        count,
+        last_at: (count > 1).then(|| gateway.clock.now()),
+        latency: context.started.elapsed(),
+    };
+    let refusal = match record::deny(&gateway.journal, declined).await {
+        Ok(()) => refused.refusal,
+        Err(error) => unrecordable(&error),
+    };
+    gateway
+        .refuse(
+            session,
+            &refusal,
+            ErrorShape::Anthropic,
+            context,
+            envelope.operation.as_str(),
+        )
+        .await
+}
+
+fn unrecordable(error: &crate::journal::error::AppendError) -> Refusal {
+    tracing::error!(error = %error, "the ledger cannot be written");
+    let message = format!(
+        "the request cannot be recorded, so it is not forwarded: {}",
+        error.client_text()
+    );
+    Refusal::new(Kind::AuditUnavailable, message).retry_after(LEDGER_RETRY_AFTER)
+}

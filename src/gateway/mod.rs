@@ -1,0 +1,24 @@
+//! The data plane's front: Pingora's sessions in, answers out.
+//!
+//! Input: connections that Pingora accepted. Output: answers in the client's dialect, a closed
+//! record for every governed request. This is the only door: the control plane is called from here
+//! (`control_door`), never by another port. Never: a decision (those are `pipeline/`'s), a status
+//! outside `refuse.rs`, a body held beyond its named limit.
+
+mod answers;
+mod attempts;
+pub mod context;
+pub mod control_door;
+pub mod endpoint;
+pub mod exchange;
+pub mod governed;
+pub mod head;
+pub mod in_flight;
+pub mod intake;
+pub mod models;
+pub mod proxy;
+pub mod refuse;
+pub mod respond;
+pub mod snapshot;
+
+pub use proxy::{Door, Gateway};

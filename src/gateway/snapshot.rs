@@ -1,0 +1,42 @@
+//! Everything that a request is governed by, fixed at its start.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::gateway::intake::Intake;
+use crate::gateway::models::DeclaredModel;
+use crate::pipeline::admit::RateLimit;
+use crate::pipeline::decide::policies::Policies;
+use crate::pipeline::inspect::secrets::Detectors;
+use crate::pipeline::record::prices::PriceTable;
+use crate::pipeline::route::Routes;
+
+/// One compiled configuration. A request takes hold of one and keeps it to its end.
+pub struct Snapshot {
+    /// Counts configurations since the start, from 1.
+    pub generation: u64,
+    /// From models to candidates.
+    pub routes: Routes,
+    /// What `/v1/models` lists.
+    pub models: Vec<DeclaredModel>,
+    /// The policies.
+    pub policies: Policies,
+    /// What secrets look like.
+    pub detectors: Arc<Detectors>,
+    /// What tokens cost.
+    pub prices: PriceTable,
+    /// Rate limits.
+    pub limits: Arc<RateLimit>,
+    /// Bounds of request bodies.
+    pub intake: Arc<Intake>,
+    /// The largest JSON answer, in bytes.
+    pub answer_bytes_max: usize,
+    /// The longest silence of an upstream inside an answer.
+    pub idle: Duration,
+    /// Silence towards a client after which a ping is sent.
+    pub ping: Duration,
+    /// The longest exchange.
+    pub total: Duration,
+    /// A client that reads nothing for so long is given up.
+    pub client_write: Duration,
+}
