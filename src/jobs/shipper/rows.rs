@@ -1,0 +1,373 @@
+//! Leaves as rows: what the store shows of the journal.
+//!
+//! A pure function of the stored bytes, so that a batch can come twice: every row's id is the leaf's, or
+//! is made from it.
+
+use serde::Serialize;
+
+use crate::journal::codec::{self, Decoded};
+use crate::journal::leaf::Leaf;
+use crate::journal::leaf::act::{Act, RequestFacts};
+use crate::journal::leaf::admin::Admin;
+use crate::journal::leaf::close::{Close, Outcome};
+use crate::journal::leaf::decision::{self, Json};
+use crate::journal::leaf::denial::Denial;
+use crate::journal::leaf::epoch::Epoch;
+use crate::journal::leaf::open::{Candidate, Open};
+use crate::store::ledger::{AuditRow, Batch, DecisionRow, RequestRow};
+use crate::types::clock::Timestamp;
+use crate::types::digest::Sha256;
+use crate::types::ids::{ModelName, UpstreamName};
+use crate::types::money::MicroDollars;
+use crate::types::principal::Credential;
+
+/// Adds the rows of one stored leaf.
+pub(super) fn add(batch: &mut Batch, at: Timestamp, hash: Sha256, body: &str) {
+    match codec::decode(body) {
+        Ok(decoded) => add_leaf(batch, &decoded),
+        Err(error) => {
+            // A newer version wrote it, before a downgrade. It is kept as it is, not left out.
+            tracing::warn!(%hash, %error, "a leaf cannot be read; the store shows its bytes");
+            batch.audit.push(AuditRow {
+                id: derived_id(at, hash.as_bytes(), 0),
+                occurred_at: at.unix_micros(),
+                kind: "unreadable".into(),
+                reason: Some(error.to_string()),
+                detail: json(&Unreadable { body }),
+                ..AuditRow::default()
+            });
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Unreadable<'a> {
+    body: &'a str,
+}
+
+fn add_leaf(batch: &mut Batch, decoded: &Decoded) {
+    match &decoded.leaf {
+        Leaf::Epoch(epoch) => batch.audit.push(of_epoch(decoded, epoch)),
+        Leaf::Open(open) => {
+            batch.audit.push(of_open(decoded, open));
+            batch.opened.extend(opened(&open.facts));
+            let facts = &open.facts;
+            decisions(batch, decoded, &Decided::by_request(facts, &open.decisions));
+        }
+        Leaf::Close(close) => {
+            batch.audit.push(of_close(decoded, close));
+            batch.closed.push(closed(decoded.at, close));
+            let decided = Decided {
+                act: &close.act,
+                policy_digest: close.policy_digest,
+                config_generation: close.config_generation,
+                rows: &close.decisions,
+            };
+            decisions(batch, decoded, &decided);
+        }
+        Leaf::Denial(denial) => {
+            batch.audit.push(of_denial(decoded, denial));
+            if let Some(row) = opened(&denial.facts) {
+                batch.closed.push(denied(decoded.at, denial));
+                batch.opened.push(row);
+            }
+            let facts = &denial.facts;
+            decisions(batch, decoded, &Decided::by_request(facts, &denial.decisions));
+        }
+        Leaf::Admin(admin) => batch.audit.push(of_admin(decoded, admin)),
+    }
+}
+
+/// The audit row of an act, without what is particular to its leaf.
+fn of_act(decoded: &Decoded, kind: &str, act: &Act) -> AuditRow {
+    AuditRow {
+        id: decoded.id.to_string(),
+        occurred_at: decoded.at.unix_micros(),
+        kind: kind.into(),
+        request_id: Some(act.request.to_string()),
+        tenant_id: text(act.tenant.as_ref()),
+        user_id: text(act.user.as_ref()),
+        session_id: text(act.session.as_ref()),
+        task_id: text(act.labels.task.as_ref()),
+        trace_id: text(act.labels.trace.as_ref()),
+        context_id: text(act.labels.context.as_ref()),
+        client_id: text(act.labels.client.as_ref()),
+        action: act.action.to_string(),
+        resource: text(act.resource.as_ref()),
+        ..AuditRow::default()
+    }
+}
+
+fn of_epoch(decoded: &Decoded, epoch: &Epoch) -> AuditRow {
+    AuditRow {
+        id: decoded.id.to_string(),
+        occurred_at: decoded.at.unix_micros(),
+        kind: "epoch".into(),
+        action: "begin".into(),
+        resource: Some(epoch.origin.to_string()),
+        reason: word(&epoch.reason),
+        detail: json(epoch),
+        ..AuditRow::default()
+    }
+}
+
+fn of_open(decoded: &Decoded, open: &Open) -> AuditRow {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        requested_model: Option<&'a ModelName>,
+        stream: bool,
+        candidates: &'a [Candidate],
+        reserved_microdollars: Option<i64>,
+        config_generation: u64,
+    }
+    AuditRow {
+        decision: Some("allow".into()),
+        reason: text(open.reason.as_ref()),
+        policy_digest: text(open.facts.policy_digest.as_ref()),
+        detail: json(&Detail {
+            requested_model: open.facts.requested_model.as_ref(),
+            stream: open.facts.stream,
+            candidates: &open.candidates,
+            reserved_microdollars: open.reserved.map(MicroDollars::get),
+            config_generation: open.facts.config_generation,
+        }),
+        ..of_act(decoded, "open", &open.facts.act)
+    }
+}
+
+fn of_close(decoded: &Decoded, close: &Close) -> AuditRow {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        outcome: Outcome,
+        status: Option<u16>,
+        upstream: Option<&'a UpstreamName>,
+        served_model: Option<&'a ModelName>,
+        stop_reason: Option<&'a str>,
+        cost_state: &'static str,
+        trimmed: bool,
+    }
+    let reason = close.error_kind.as_deref().unwrap_or(close.outcome.as_str());
+    AuditRow {
+        reason: Some(reason.into()),
+        policy_digest: text(close.policy_digest.as_ref()),
+        cost_microdollars: close.cost.amount().map(MicroDollars::get),
+        detail: json(&Detail {
+            outcome: close.outcome,
+            status: close.status,
+            upstream: close.upstream.as_ref(),
+            served_model: close.served_model.as_ref(),
+            stop_reason: close.stop_reason.as_deref(),
+            cost_state: close.cost.state(),
+            trimmed: close.trimmed,
+        }),
+        ..of_act(decoded, "close", &close.act)
+    }
+}
+
+fn of_denial(decoded: &Decoded, denial: &Denial) -> AuditRow {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        status: u16,
+        error_kind: &'a str,
+        count: u32,
+        last_at: Option<Timestamp>,
+        requested_model: Option<&'a ModelName>,
+        config_generation: u64,
+    }
+    AuditRow {
+        decision: Some("deny".into()),
+        reason: Some(denial.reason.to_string()),
+        policy_digest: text(denial.facts.policy_digest.as_ref()),
+        detail: json(&Detail {
+            status: denial.status,
+            error_kind: &denial.error_kind,
+            count: denial.count,
+            last_at: denial.last_at,
+            requested_model: denial.facts.requested_model.as_ref(),
+            config_generation: denial.facts.config_generation,
+        }),
+        ..of_act(decoded, "denial", &denial.facts.act)
+    }
+}
+
+fn of_admin(decoded: &Decoded, admin: &Admin) -> AuditRow {
+    #[derive(Serialize)]
+    struct Detail<'a> {
+        actor_uid: Option<u32>,
+        change: Option<&'a Json>,
+    }
+    AuditRow {
+        id: decoded.id.to_string(),
+        occurred_at: decoded.at.unix_micros(),
+        kind: "admin".into(),
+        request_id: text(admin.request.as_ref()),
+        tenant_id: text(admin.tenant.as_ref()),
+        user_id: text(admin.actor.user.as_ref()),
+        session_id: text(admin.actor.session.as_ref()),
+        action: admin.action.to_string(),
+        resource: text(admin.resource.as_ref()),
+        decision: Some(admin.outcome.as_str().into()),
+        reason: text(admin.reason.as_ref()),
+        policy_digest: text(admin.policy_digest.as_ref()),
+        detail: json(&Detail {
+            actor_uid: admin.actor.uid,
+            change: admin.detail.as_ref(),
+        }),
+        ..AuditRow::default()
+    }
+}
+
+/// What an open knows of a request; none where it was not made to a model API.
+fn opened(facts: &RequestFacts) -> Option<RequestRow> {
+    let dialect = facts.client_dialect.as_ref()?;
+    let act = &facts.act;
+    let (kind, id) = match act.credential {
+        None => (None, None),
+        Some(Credential::ApiKey(id)) => (Some("api_key".to_owned()), Some(id.to_string())),
+        Some(Credential::Token(id)) => (Some("token".to_owned()), Some(id.to_string())),
+    };
+    Some(RequestRow {
+        request_id: act.request.to_string(),
+        tenant_id: text(act.tenant.as_ref()),
+        user_id: text(act.user.as_ref()),
+        credential_kind: kind,
+        credential_id: id,
+        session_id: text(act.session.as_ref()),
+        trace_id: text(act.labels.trace.as_ref()),
+        client_session_id: text(act.labels.session.as_ref()),
+        task_id: text(act.labels.task.as_ref()),
+        context_id: text(act.labels.context.as_ref()),
+        client_id: text(act.labels.client.as_ref()),
+        opened_at: facts.started_at.unix_micros(),
+        requested_model: text(facts.requested_model.as_ref()),
+        client_dialect: Some(dialect.to_string()),
+        stream: Some(facts.stream),
+        outcome: "open".into(),
+        request_digest: text(facts.request_digest.as_ref()),
+        config_generation: Some(signed(facts.config_generation)),
+        ..RequestRow::default()
+    })
+}
+
+fn closed(at: Timestamp, close: &Close) -> RequestRow {
+    // What a crash cut off was not counted, which is not the same as nothing.
+    let counted = !matches!(close.outcome, Outcome::Interrupted | Outcome::Abandoned);
+    let tokens = |count: u64| counted.then(|| signed(count));
+    RequestRow {
+        request_id: close.act.request.to_string(),
+        closed_at: Some(at.unix_micros()),
+        served_model: text(close.served_model.as_ref()),
+        upstream: text(close.upstream.as_ref()),
+        attempts: Some(json(&close.attempts)),
+        upstream_dialect: text(close.upstream_dialect.as_ref()),
+        input_tokens: tokens(close.usage.input),
+        output_tokens: tokens(close.usage.output),
+        cache_read_tokens: tokens(close.usage.cache_read),
+        cache_write_5m_tokens: tokens(close.usage.cache_write_5m),
+        cache_write_1h_tokens: tokens(close.usage.cache_write_1h),
+        thinking_tokens: tokens(close.usage.thinking),
+        usage_estimated: Some(close.usage_estimated),
+        cost_microdollars: close.cost.amount().map(MicroDollars::get),
+        cost_state: Some(close.cost.state().into()),
+        latency_us: close.latency_us.map(signed),
+        ttfb_us: close.ttfb_us.map(signed),
+        status: close.status.map(i64::from),
+        outcome: close.outcome.as_str().into(),
+        stop_reason: text(close.stop_reason.as_ref()),
+        error_kind: text(close.error_kind.as_ref()),
+        upstream_request_id: text(close.upstream_request_id.as_ref()),
+        sent_digest: text(close.sent_digest.as_ref()),
+        splices: Some(i64::from(close.splices)),
+        redactions: Some(i64::from(close.redactions)),
+        dropped: Some(json(&close.dropped)),
+        ..RequestRow::default()
+    }
+}
+
+/// A denied request ends as it begins: nothing was sent, used or paid.
+fn denied(at: Timestamp, denial: &Denial) -> RequestRow {
+    RequestRow {
+        request_id: denial.facts.act.request.to_string(),
+        closed_at: Some(at.unix_micros()),
+        attempts: Some("[]".into()),
+        cost_microdollars: Some(0),
+        cost_state: Some("none".into()),
+        latency_us: Some(signed(denial.latency_us)),
+        status: Some(i64::from(denial.status)),
+        outcome: "denied".into(),
+        error_kind: Some(denial.error_kind.to_string()),
+        ..RequestRow::default()
+    }
+}
+
+/// The decisions of one leaf, and what they have in common.
+struct Decided<'a> {
+    act: &'a Act,
+    policy_digest: Option<Sha256>,
+    config_generation: Option<u64>,
+    rows: &'a [decision::DecisionRow],
+}
+
+impl<'a> Decided<'a> {
+    fn by_request(facts: &'a RequestFacts, rows: &'a [decision::DecisionRow]) -> Self {
+        Self {
+            act: &facts.act,
+            policy_digest: facts.policy_digest,
+            config_generation: Some(facts.config_generation),
+            rows,
+        }
+    }
+}
+
+fn decisions(batch: &mut Batch, decoded: &Decoded, decided: &Decided<'_>) {
+    for (ordinal, row) in (0u16..).zip(decided.rows) {
+        batch.decisions.push(DecisionRow {
+            id: derived_id(decoded.at, decoded.id.as_uuid().as_bytes(), ordinal),
+            request_id: decided.act.request.to_string(),
+            tenant_id: text(decided.act.tenant.as_ref()),
+            occurred_at: decoded.at.unix_micros(),
+            stage: row.stage.to_string(),
+            outcome: row.outcome.as_str().into(),
+            rule: text(row.rule.as_ref()),
+            reason: text(row.reason.as_ref()),
+            facts: row.facts.as_ref().map(|facts| facts.as_str().to_owned()),
+            policy_digest: text(decided.policy_digest.as_ref()),
+            config_generation: decided.config_generation.map(signed),
+            duration_us: signed(row.duration_us),
+        });
+    }
+}
+
+/// An id that the same leaf always gives, and that sorts by time and place (RFC 9562 section 5.7, with the
+/// place where the random bits begin).
+fn derived_id(at: Timestamp, seed: &[u8], ordinal: u16) -> String {
+    let digest = Sha256::of_parts(&[seed, &ordinal.to_be_bytes()]);
+    let mut random = [0u8; 10];
+    let place = (ordinal & 0x0fff).to_be_bytes();
+    for (to, from) in random.iter_mut().zip(place.iter().chain(digest.as_bytes())) {
+        *to = *from;
+    }
+    uuid::Builder::from_unix_timestamp_millis(at.unix_millis(), &random)
+        .into_uuid()
+        .to_string()
+}
+
+fn text<T: ToString>(value: Option<&T>) -> Option<String> {
+    value.map(ToString::to_string)
+}
+
+/// The JSON of a value of ours, none of which can fail to have one.
+fn json<T: Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
+}
+
+/// The stored word of a plain enum.
+fn word<T: Serialize>(value: &T) -> Option<String> {
+    let json = serde_json::to_value(value).ok()?;
+    json.as_str().map(ToOwned::to_owned)
+}
+
+/// Databases count in signed integers; no count here comes near the difference.
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
