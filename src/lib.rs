@@ -6,9 +6,28 @@
 // Floor 0: the vocabulary.
 pub mod types;
 
-// Floor 1: wire formats.
+// Floor 1: wire formats as bytes; names of logs and metrics.
 pub mod dialect;
+pub mod telemetry;
 
-// Floor 2: services.
+// Floor 2: plain services. What the operator wrote, where connections may go, the append-only
+// journal, the store that auditors query, and the sealing of our own secrets.
 pub mod config;
 pub mod egress;
+pub mod journal;
+pub mod store;
+pub mod vault;
+
+// Floor 3: the governed path, one folder a stage.
+pub mod pipeline;
+
+// Floor 4: the data plane's front, the control plane's front, and work in the background.
+pub mod control;
+pub mod gateway;
+pub mod jobs;
+
+// Floor 5: composition.
+pub mod server;
+
+// Floor 6: the command line.
+pub mod cli;

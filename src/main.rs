@@ -1,3 +1,7 @@
 //! Entry of the `tollgate` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tollgate::cli::main()
+}

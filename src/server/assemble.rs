@@ -1,0 +1,442 @@
+//! Puts the parts of a node together, in the order in which they need each other.
+
+use std::net::SocketAddr;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::config::file::{Config, Durability};
+use crate::config::secret_source::{SecretMissing, SecretSource};
+use crate::control;
+use crate::control::admin::answer::Answer;
+use crate::control::admin::command::{Command, KeyCommand, TenantCommand, UserCommand, UserRef};
+use crate::control::admin::error::AdminError;
+use crate::control::admin::peer::{Admitted, own_uid};
+use crate::control::admin::service::{AdminService, Parts};
+use crate::control::admin::socket::{AdminSocket, SocketError};
+use crate::gateway::Gateway;
+use crate::gateway::in_flight::InFlight;
+use crate::jobs::coalesced;
+use crate::jobs::shipper::{self, Shipper};
+use crate::journal::error::OpenError;
+use crate::journal::origin::{BadOrigin, Head, NodeIdentity, StoreKnows};
+use crate::journal::{self, Journal, Sources};
+use crate::pipeline::coalesce::Coalescer;
+use crate::pipeline::forward::Engine;
+use crate::pipeline::forward::engine::Deadlines;
+use crate::pipeline::identify::Authenticator;
+use crate::pipeline::identify::signing::{SigningError, SigningKey};
+use crate::pipeline::identify::token::TokenIssuer;
+use crate::pipeline::identify::view::{IdentityView, RefreshError};
+use crate::server::admin_ledger::JournalLedger;
+use crate::server::listen::ListenError;
+use crate::server::snapshot::{self, CompileError};
+use crate::store::{Store, StoreError};
+use crate::telemetry::metrics::Metrics;
+use crate::types::clock::{Clock, SystemClock};
+use crate::types::entropy::{Entropy, SystemEntropy};
+use crate::types::secret::Secret;
+use crate::vault::{self, Vault, VaultError};
+
+/// Why a node cannot start. Each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is in use.
+    #[error("{0}; stop what uses it, or choose another address")]
+    Listen(#[from] ListenError),
+    /// The data directory cannot be made.
+    #[error("the data directory {path} cannot be made: {source}")]
+    DataDirectory {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The key-encryption key cannot be had.
+    #[error("vault.key: {0}")]
+    Vault(#[from] VaultError),
+    /// The key-encryption key's source is empty.
+    #[error("vault.key: {0}")]
+    VaultSource(#[from] SecretMissing),
+    /// The store cannot be used.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// The journal cannot be used.
+    #[error("ledger: {0}")]
+    Journal(#[from] OpenError),
+    /// The node's name cannot be used.
+    #[error("server.node: {0}")]
+    Node(BadOrigin),
+    /// Signing keys cannot be had.
+    #[error("signing key: {0}")]
+    Signing(#[from] SigningError),
+    /// Identities cannot be read.
+    #[error("identities: {0}")]
+    Identities(#[from] RefreshError),
+    /// The configuration cannot be put to use.
+    #[error("{0}")]
+    Configuration(#[from] CompileError),
+    /// Metrics cannot be made.
+    #[error("metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Signals cannot be listened to.
+    #[error("signals: {0}")]
+    Signal(std::io::Error),
+    /// The admin socket cannot be made.
+    #[error("admin socket: {0}")]
+    AdminSocket(#[from] SocketError),
+    /// The system does not say who we are.
+    #[error("own user id: {0}")]
+    OwnUser(std::io::Error),
+    /// A declared tenant cannot be made.
+    #[error("tenant: {0}")]
+    Tenant(String),
+    /// The start could not be announced.
+    #[error("standard output: {0}")]
+    Announce(std::io::Error),
+}
+
+/// What every node needs, whether it serves or only administers.
+pub struct Foundation {
+    store: Arc<Store>,
+    journal: Arc<Journal>,
+    view: Arc<IdentityView>,
+    admin: Arc<AdminService>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    fingerprint_root: Secret<[u8; 32]>,
+    issuer: String,
+}
+
+impl Foundation {
+    /// The admin service, for commands that found no node running.
+    pub const fn admin(&self) -> &Arc<AdminService> {
+        &self.admin
+    }
+
+    /// Ends the journal and the store, in this order.
+    pub async fn close(self) {
+        let Self { store, journal, .. } = self;
+        journal.close().await;
+        store.close().await;
+    }
+}
+
+/// Opens the data directory: vault, store, journal, identities. The journal's lock is taken, so
+/// there is at most one of these on a data directory.
+///
+/// # Errors
+/// [`StartError`]
+pub async fn foundation(
+    config: &Config,
+    first_address: Option<SocketAddr>,
+) -> Result<Foundation, StartError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::new());
+    make_data_directory(&config.server.data_dir)?;
+    let key = vault_key(config, &*entropy)?;
+    let vault = Vault::new(&key, Arc::clone(&entropy))?;
+    let fingerprint_root = vault::derive(&key, "secret fingerprints");
+    let store = Arc::new(Store::connect(&config.store.url).await?);
+    let signing = SigningKey::newest_or_new(&store, &vault, &*entropy, clock.now()).await?;
+    let journal = Arc::new(open_journal(config, &store, &clock, &entropy).await?);
+    let max_staleness = config.identity.max_staleness.0;
+    let view = Arc::new(IdentityView::load(Arc::clone(&store), Arc::clone(&clock), max_staleness).await?);
+    let issuer = issuer(config, first_address);
+    let tokens = TokenIssuer::new(&issuer, signing, Arc::clone(&clock), Arc::clone(&entropy));
+    let admin = Arc::new(AdminService::new(Parts {
+        store: Arc::clone(&store),
+        ledger: Arc::new(JournalLedger::new(Arc::clone(&journal))),
+        issuer: Some(Arc::new(tokens)),
+        view: Some(Arc::clone(&view)),
+        clock: Arc::clone(&clock),
+        entropy: Arc::clone(&entropy),
+    }));
+    for tenant in &config.tenants {
+        ensure(
+            &admin,
+            Command::Tenant(TenantCommand::Create {
+                name: tenant.name.as_str().into(),
+            }),
+        )
+        .await?;
+    }
+    Ok(Foundation {
+        store,
+        journal,
+        view,
+        admin,
+        clock,
+        entropy,
+        fingerprint_root,
+        issuer,
+    })
+}
+
+fn make_data_directory(path: &Path) -> Result<(), StartError> {
+    let made = std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path);
+    made.map_err(|source| StartError::DataDirectory {
+        path: path.display().to_string(),
+        source,
+    })
+}
+
+fn vault_key(
+    config: &Config,
+    entropy: &dyn Entropy,
+) -> Result<Secret<[u8; vault::key::KEY_BYTES]>, StartError> {
+    match &config.vault.key {
+        SecretSource::File(path) => Ok(vault::key::from_file(path, entropy)?),
+        source @ SecretSource::Env(_) => {
+            let text = source.read(&config.folder)?;
+            Ok(vault::key::from_text(text.expose().as_bytes())?)
+        }
+    }
+}
+
+/// The journal of this data directory, continued or begun anew.
+async fn open_journal(
+    config: &Config,
+    store: &Store,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+) -> Result<Journal, StartError> {
+    let settings = journal::Settings {
+        durability: match config.ledger.durability {
+            Durability::Journal => journal::Durability::Journal,
+            Durability::Relaxed => journal::Durability::Relaxed,
+        },
+        #[cfg(feature = "test-support")]
+        acknowledge_early: config.ledger.acknowledge_early,
+        ..journal::Settings::new(config.server.data_dir.join("journal"), config.ledger.max_bytes.0)
+    };
+    let sources = Sources {
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+    };
+    let identity = node_identity(&config.server.node)?;
+    let known = store_knows(store, &identity).await;
+    let (journal, recovery) = Journal::open(&settings, &identity, &known, sources)?;
+    tracing::info!(
+        origin = %recovery.origin,
+        begun = ?recovery.begun,
+        interrupted = recovery.interrupted,
+        leaves = recovery.leaves,
+        "journal open"
+    );
+    Ok(journal)
+}
+
+/// How far the store has seen this node's ledger; a journal that does not reach as far begins anew.
+async fn store_knows(store: &Store, identity: &NodeIdentity) -> StoreKnows {
+    let found = match store.newest_ledger_cursor(identity.host(), identity.node()).await {
+        Ok(None) => return StoreKnows::Nothing,
+        Ok(Some(cursor)) => cursor,
+        Err(error) => {
+            tracing::warn!(%error, "the store does not say how far this node's ledger reached");
+            return StoreKnows::Unreachable;
+        }
+    };
+    match (
+        found.origin.parse(),
+        u64::try_from(found.size),
+        found.leaf_hash.parse(),
+    ) {
+        (Ok(origin), Ok(size), Ok(leaf_hash)) => StoreKnows::Head(Head {
+            origin,
+            size,
+            leaf_hash,
+        }),
+        _ => StoreKnows::Unreachable,
+    }
+}
+
+/// The name of this node: the host's own, and the configured one on it.
+fn node_identity(node: &str) -> Result<NodeIdentity, StartError> {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = if host.trim().is_empty() {
+        "localhost"
+    } else {
+        host.trim()
+    };
+    NodeIdentity::new(host, node).map_err(StartError::Node)
+}
+
+/// The issuer of our tokens: the configured public address, or the first that is listened on.
+fn issuer(config: &Config, first_address: Option<SocketAddr>) -> String {
+    if !config.server.public_url.is_empty() {
+        return config.server.public_url.trim_end_matches('/').to_owned();
+    }
+    let address = first_address.or_else(|| config.server.listen.first().copied());
+    address.map_or_else(
+        || "http://localhost".to_owned(),
+        |address| format!("http://{address}"),
+    )
+}
+
+/// Carries out a command of ours; what is there already is fine.
+async fn ensure(admin: &AdminService, command: Command) -> Result<(), StartError> {
+    match admin
+        .execute(own_uid().map_err(StartError::OwnUser)?, command)
+        .await
+    {
+        Ok(_) | Err(AdminError::Conflict(_)) => Ok(()),
+        Err(error) => Err(StartError::Tenant(error.to_string())),
+    }
+}
+
+/// A running node.
+pub struct Node {
+    /// The data plane.
+    pub gateway: Arc<Gateway>,
+    foundation: Foundation,
+    shipper: Arc<Shipper>,
+    data_dir: PathBuf,
+}
+
+/// Puts a node together that is ready to be listened for.
+///
+/// # Errors
+/// [`StartError`]
+pub async fn node(
+    config: &Config,
+    first_address: Option<SocketAddr>,
+    cut: watch::Receiver<bool>,
+) -> Result<Node, StartError> {
+    let snapshot = snapshot::compile(config, 1)?;
+    let foundation = foundation(config, first_address).await?;
+    let authenticator = Authenticator::new(
+        Arc::clone(&foundation.view),
+        &foundation.issuer,
+        Arc::clone(&foundation.clock),
+    );
+    let control_state = control::ControlState {
+        view: Arc::clone(&foundation.view),
+        clock: Arc::clone(&foundation.clock),
+    };
+    let gateway = Gateway {
+        snapshot: ArcSwap::from_pointee(snapshot),
+        authenticator,
+        journal: Arc::clone(&foundation.journal),
+        engine: Engine::new(Deadlines {
+            connect: config.timeouts.connect.0,
+            first_byte: config.timeouts.first_byte.0,
+            write: config.timeouts.idle.0,
+        }),
+        control: control::router(control_state),
+        metrics: Metrics::new()?,
+        clock: Arc::clone(&foundation.clock),
+        entropy: Arc::clone(&foundation.entropy),
+        fingerprint_root: foundation.fingerprint_root.clone(),
+        coalescer: Arc::new(Coalescer::default()),
+        cut,
+        in_flight: InFlight::default(),
+    };
+    let shipper = Arc::new(Shipper::new(
+        Arc::clone(&foundation.journal),
+        Arc::clone(&foundation.store),
+        Arc::clone(&foundation.clock),
+        shipper::Settings::keeping(config.ledger.keep.0),
+    ));
+    let data_dir = config.server.data_dir.clone();
+    Ok(Node {
+        gateway: Arc::new(gateway),
+        foundation,
+        shipper,
+        data_dir,
+    })
+}
+
+impl Node {
+    /// Starts the work in the background; it ends when `finishing` turns true.
+    ///
+    /// # Errors
+    /// The admin socket cannot be made.
+    pub fn background(&self, finishing: &watch::Receiver<bool>) -> Result<JoinSet<()>, StartError> {
+        let mut work = JoinSet::new();
+        let socket = AdminSocket::bind(
+            &self.data_dir,
+            Admitted::own_user_and_root().map_err(StartError::OwnUser)?,
+        )?;
+        work.spawn(socket.run(Arc::clone(&self.foundation.admin), finished(finishing)));
+        let view = Arc::clone(&self.foundation.view);
+        let until = finished(finishing);
+        work.spawn(async move { view.run(until).await });
+        let shipper = Arc::clone(&self.shipper);
+        let until = finished(finishing);
+        work.spawn(async move { shipper.run(until).await });
+        let coalesced = coalesced::Job {
+            coalescer: Arc::clone(&self.gateway.coalescer),
+            journal: Arc::clone(&self.foundation.journal),
+            clock: Arc::clone(&self.foundation.clock),
+            entropy: Arc::clone(&self.foundation.entropy),
+        };
+        work.spawn(coalesced.run(finished(finishing)));
+        Ok(work)
+    }
+
+    /// Brings gauges up to date.
+    pub fn gauges(&self) -> Arc<dyn Fn(&Metrics) + Send + Sync> {
+        let journal = Arc::clone(&self.foundation.journal);
+        let shipper = Arc::clone(&self.shipper);
+        let view = Arc::clone(&self.foundation.view);
+        let clock = Arc::clone(&self.foundation.clock);
+        Arc::new(move |metrics| {
+            let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+            metrics.journal_unshipped.set(number(shipper.unshipped()));
+            metrics.journal_bytes.set(number(journal.status().claimed_bytes));
+            metrics.identity_age.set(number(view.age(clock.now()).as_secs()));
+        })
+    }
+
+    /// A new key for the demo's one user, who is made if missing.
+    ///
+    /// # Errors
+    /// The admin service refuses.
+    pub async fn demo_key(&self) -> Result<Secret<String>, StartError> {
+        let admin = &self.foundation.admin;
+        let user = UserRef {
+            tenant: Some("demo".into()),
+            name: "demo@tollgate.test".into(),
+        };
+        let create = UserCommand::Create {
+            user: user.clone(),
+            roles: vec!["user".into()],
+            teams: Vec::new(),
+        };
+        ensure(admin, Command::User(create)).await?;
+        let command = KeyCommand::Create {
+            user,
+            name: "demo".to_owned(),
+            expires_in_s: None,
+        };
+        match admin
+            .execute(own_uid().map_err(StartError::OwnUser)?, Command::Key(command))
+            .await
+        {
+            Ok(Answer::KeyCreated { key, .. }) => Ok(key),
+            Ok(_) => Err(StartError::Tenant("the admin service gave no key".to_owned())),
+            Err(error) => Err(StartError::Tenant(error.to_string())),
+        }
+    }
+
+    /// Ends the node: what is left of the journal goes to disk, then the store is closed.
+    pub async fn close(self) {
+        self.foundation.close().await;
+    }
+}
+
+/// Resolves when the channel says true, or its sender is gone.
+fn finished(finishing: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + use<> {
+    let mut finishing = finishing.clone();
+    async move {
+        let _ = finishing.wait_for(|finish| *finish).await;
+    }
+}

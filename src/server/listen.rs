@@ -1,0 +1,53 @@
+//! Listeners: bound before anything is served, so that an address in use is an error at the start.
+
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::IntoRawFd;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use pingora_core::server::Fds;
+use pingora_core::services::Service as _;
+use pingora_core::services::listening::Service;
+use tokio::sync::watch;
+
+use crate::gateway::{Door, Gateway};
+
+/// An address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub struct ListenError {
+    address: SocketAddr,
+    source: std::io::Error,
+}
+
+/// Binds an address; port 0 lets the system choose.
+///
+/// # Errors
+/// The address is in use or not ours.
+pub fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenError> {
+    let bound = TcpListener::bind(address).and_then(|listener| {
+        listener.set_nonblocking(true)?;
+        let local = listener.local_addr()?;
+        Ok((listener, local))
+    });
+    bound.map_err(|source| ListenError { address, source })
+}
+
+/// Serves the data plane on bound listeners until `stop` turns true. Requests in flight go on
+/// afterwards; the gateway counts them.
+pub async fn serve(
+    gateway: Arc<Gateway>,
+    listeners: Vec<(TcpListener, SocketAddr)>,
+    stop: watch::Receiver<bool>,
+) {
+    let mut fds = Fds::new();
+    let mut service = Service::new("tollgate".to_owned(), Door::new(gateway));
+    for (listener, address) in listeners {
+        // The service takes a bound socket over when it is registered under the same text.
+        fds.add(address.to_string(), listener.into_raw_fd());
+        service.add_tcp(&address.to_string());
+    }
+    service
+        .start_service(Some(Arc::new(Mutex::new(fds))), stop, 1)
+        .await;
+}

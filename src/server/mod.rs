@@ -1,0 +1,13 @@
+//! Composition: from a configuration to a running node, and back to a stopped one.
+//!
+//! Input: a checked configuration. Output: a node that serves until it is told to stop. Invariants:
+//! nothing listens before everything that it needs is there; every task has an owner that joins it;
+//! this folder and `cli` are the only readers of `config`. Never: a decision about a request.
+
+pub mod admin_ledger;
+pub mod assemble;
+pub mod health;
+pub mod listen;
+pub mod run;
+pub mod simulated;
+pub mod snapshot;
