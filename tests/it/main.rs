@@ -1,0 +1,31 @@
+//! The behaviour of the real binary over real sockets, one module per topic, and the house rules.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    clippy::print_stdout,
+    reason = "tests fail by panicking; they start the binary and the simulated upstreams themselves"
+)]
+
+mod support;
+
+mod bodies;
+mod cli;
+mod control;
+mod crash;
+mod credentials;
+mod failover;
+mod identity;
+mod ledger;
+mod mocks;
+mod models;
+mod policy;
+mod refusals;
+mod sdk;
+mod secrets;
+mod shutdown;
+mod streams;
+mod tidy;
+mod vectors;

@@ -1,0 +1,88 @@
+//! The official Anthropic SDKs against the real binary, over both kinds of upstream.
+//!
+//! `scripts/test` installs them, pinned, into `target/sdk`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::support::gateway::Gateway;
+use crate::support::setup::Setup;
+use crate::support::upstream::Upstream;
+use crate::support::{anthropic_sim, openai_sim};
+
+const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk");
+
+/// Where `scripts/test` puts the SDKs: beside the folder that cargo gives to integration tests.
+fn installed(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR"))
+        .with_file_name("sdk")
+        .join(name)
+}
+
+async fn gateway_over(kind: &str) -> (Gateway, Upstream) {
+    let withheld = r#"@id("opus-is-for-services") forbid (principal in Role::"user", action == Action::"invoke",
+        resource == Model::"claude-opus-4-8");"#;
+    let (setup, upstream) = match kind {
+        "anthropic" => {
+            let upstream = anthropic_sim::start().await;
+            (Setup::anthropic(&upstream), upstream)
+        }
+        _ => {
+            let upstream = openai_sim::start().await;
+            (Setup::openai(&upstream), upstream)
+        }
+    };
+    (
+        setup.model("claude-opus-4-8").policy(withheld).start().await,
+        upstream,
+    )
+}
+
+/// Runs a script of `tests/sdk` with the addresses it needs; its output is shown when it fails.
+async fn check(program: PathBuf, script: &str) {
+    assert!(
+        program.exists(),
+        "{} is not installed; run scripts/test",
+        program.display()
+    );
+    for kind in ["anthropic", "openai"] {
+        let (gateway, upstream) = gateway_over(kind).await;
+        let mut command = Command::new(&program);
+        command
+            .arg(Path::new(SCRIPTS).join(script))
+            .env("TOLLGATE_URL", format!("http://{}", gateway.address))
+            .env("TOLLGATE_KEY", gateway.any_key().await)
+            .env("TOLLGATE_UPSTREAM", kind)
+            .env("TOLLGATE_SDK_MODULES", installed("node/node_modules"))
+            .env_remove("ANTHROPIC_API_KEY")
+            .env_remove("ANTHROPIC_AUTH_TOKEN")
+            .env_remove("ANTHROPIC_BASE_URL");
+        let output = tokio::task::spawn_blocking(move || command.output())
+            .await
+            .unwrap()
+            .unwrap();
+        let told =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{script} over {kind}:\n{told}");
+        assert!(
+            told.contains("all passed"),
+            "{script} over {kind} ended early:\n{told}"
+        );
+        assert!(upstream.count() > 5, "{script} over {kind} reached its upstream");
+    }
+}
+
+#[tokio::test]
+async fn python_0() {
+    check(installed("python-0/bin/python"), "anthropic_sdk.py").await;
+}
+
+#[tokio::test]
+async fn python_2() {
+    check(installed("python-2/bin/python"), "anthropic_sdk.py").await;
+}
+
+#[tokio::test]
+async fn typescript() {
+    check(installed("node/bin/node"), "anthropic_sdk.mjs").await;
+}

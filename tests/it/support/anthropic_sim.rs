@@ -1,0 +1,204 @@
+//! A simulated Anthropic: the wire formats of `/v1/messages`, `count_tokens` and `models`, exactly.
+//!
+//! The last user text chooses what happens: `sim:tool`, `sim:parallel`, `sim:status-529`, `sim:mid-error`,
+//! `sim:die`, `sim:thinking`, `sim:long`, `sim:hang`; without such a word it is a short friendly text.
+
+use serde_json::{Value, json};
+
+use crate::support::sse::anthropic_event;
+use crate::support::upstream::{Received, Script, Step, Upstream, answer, chunk, end, stream_head};
+
+/// What the simulated model says by default.
+pub const TEXT: &str = "Hello from the simulated Anthropic, mit Grüßen.";
+
+/// Headers of the real service that a gateway must not pass on.
+pub const FOREIGN_HEADERS: &[(&str, &str)] = &[
+    ("request-id", "req_of_the_upstream"),
+    ("anthropic-organization-id", "org-of-the-operator"),
+    ("anthropic-ratelimit-requests-remaining", "41"),
+    ("set-cookie", "upstream_session=1"),
+];
+
+/// Starts one.
+pub async fn start() -> Upstream {
+    Upstream::start(respond).await
+}
+
+/// What the simulation answers to a request.
+pub fn respond(request: &Received) -> Script {
+    match (request.method(), request.path()) {
+        ("POST", "/v1/messages") => messages(&request.json()),
+        ("POST", "/v1/messages/count_tokens") => send_json(200, &json!({"input_tokens": 42})),
+        ("GET", "/v1/models") => send_json(
+            200,
+            &json!({"data": [], "has_more": false, "first_id": null, "last_id": null}),
+        ),
+        _ => error(404, "not_found_error", "no such path upstream"),
+    }
+}
+
+/// The word after `sim:` in the last text of the conversation.
+pub fn wish(body: &Value) -> Option<String> {
+    let last = body["messages"]
+        .as_array()?
+        .iter()
+        .rev()
+        .find(|message| message["role"] == "user")?;
+    let text = last["content"].to_string();
+    let word = text.split("sim:").nth(1)?;
+    let end = word
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '-')
+        .unwrap_or(word.len());
+    Some(word[..end].to_owned())
+}
+
+fn messages(body: &Value) -> Script {
+    let wish = wish(body).unwrap_or_default();
+    if let Some(status) = wish.strip_prefix("status-") {
+        return error_of_status(status.parse().expect("sim:status-N names a number"));
+    }
+    if wish == "hang" {
+        return vec![Step::Hang];
+    }
+    let content = content_for(&wish);
+    let reason = if content.iter().any(|block| block["type"] == "tool_use") {
+        "tool_use"
+    } else {
+        "end_turn"
+    };
+    if body["stream"] != true {
+        return send_json(200, &message(&body["model"], &json!(content), Some(reason)));
+    }
+    let mut script = vec![stream_head(FOREIGN_HEADERS)];
+    script.extend(
+        stream_events(&body["model"], &content, reason)
+            .iter()
+            .map(|event| chunk(event)),
+    );
+    match wish.as_str() {
+        "mid-error" => {
+            script.truncate(5);
+            let overloaded =
+                json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+            script.extend([chunk(&anthropic_event(&overloaded)), end()]);
+        }
+        "die" => {
+            script.truncate(5);
+            script.extend([
+                chunk(b"event: content_block_delta\ndata: {\"type\":\"content_"),
+                Step::Close,
+            ]);
+        }
+        _ => script.push(end()),
+    }
+    script
+}
+
+fn content_for(wish: &str) -> Vec<Value> {
+    let tool = |id: &str, city: &str| json!({"type": "tool_use", "id": id, "name": "get_weather", "input": {"city": city}});
+    match wish {
+        "tool" => vec![
+            json!({"type": "text", "text": "Let me look."}),
+            tool("toolu_01A", "Paris"),
+        ],
+        "parallel" => vec![tool("toolu_01A", "Paris"), tool("toolu_01B", "Köln")],
+        "thinking" => vec![
+            json!({"type": "thinking", "thinking": "First I think.", "signature": "c2lnbmF0dXJl/+=="}),
+            json!({"type": "text", "text": TEXT}),
+        ],
+        "long" => vec![json!({"type": "text", "text": "many words ".repeat(2_000)})],
+        _ => vec![json!({"type": "text", "text": TEXT})],
+    }
+}
+
+fn message(model: &Value, content: &Value, stop_reason: Option<&str>) -> Value {
+    json!({
+        "id": "msg_01Sim", "type": "message", "role": "assistant", "model": model, "content": content,
+        "stop_reason": stop_reason, "stop_sequence": null,
+        "usage": {
+            "input_tokens": 25, "cache_creation_input_tokens": 5, "cache_read_input_tokens": 7,
+            "output_tokens": if stop_reason.is_some() { 15 } else { 1 }, "service_tier": "standard",
+        },
+    })
+}
+
+/// The events of a streamed answer, one byte string each.
+pub fn stream_events(model: &Value, content: &[Value], stop_reason: &str) -> Vec<Vec<u8>> {
+    let mut events = vec![json!({"type": "message_start", "message": message(model, &json!([]), None)})];
+    events.push(json!({"type": "ping"}));
+    for (index, block) in content.iter().enumerate() {
+        let (start, deltas) = opened(block);
+        events.push(json!({"type": "content_block_start", "index": index, "content_block": start}));
+        let delta_event = |delta| json!({"type": "content_block_delta", "index": index, "delta": delta});
+        events.extend(deltas.into_iter().map(delta_event));
+        events.push(json!({"type": "content_block_stop", "index": index}));
+    }
+    let delta = json!({"stop_reason": stop_reason, "stop_sequence": null});
+    events.push(json!({"type": "message_delta", "delta": delta, "usage": {"output_tokens": 15}}));
+    events.push(json!({"type": "message_stop"}));
+    events.iter().map(anthropic_event).collect()
+}
+
+/// A block as its start event shows it, and the deltas that fill it.
+fn opened(block: &Value) -> (Value, Vec<Value>) {
+    let pieces = |text: &str| -> Vec<String> {
+        let letters: Vec<char> = text.chars().collect();
+        letters
+            .chunks(7.max(letters.len() / 40))
+            .map(|piece| piece.iter().collect())
+            .collect()
+    };
+    let mut start = block.clone();
+    match block["type"].as_str() {
+        Some("text") => {
+            start["text"] = json!("");
+            let text = block["text"].as_str().unwrap_or_default();
+            let deltas = pieces(text)
+                .into_iter()
+                .map(|piece| json!({"type": "text_delta", "text": piece}));
+            (start, deltas.collect())
+        }
+        Some("tool_use") => {
+            start["input"] = json!({});
+            let arguments = block["input"].to_string();
+            let delta = |piece| json!({"type": "input_json_delta", "partial_json": piece});
+            (start, pieces(&arguments).into_iter().map(delta).collect())
+        }
+        Some("thinking") => {
+            start["thinking"] = json!("");
+            start["signature"] = json!("");
+            let thought = json!({"type": "thinking_delta", "thinking": block["thinking"]});
+            let signature = json!({"type": "signature_delta", "signature": block["signature"]});
+            (start, vec![thought, signature])
+        }
+        other => panic!("the simulation has no block {other:?}"),
+    }
+}
+
+fn error_of_status(status: u16) -> Script {
+    let kind = match status {
+        400 => "invalid_request_error",
+        401 => "authentication_error",
+        403 => "permission_error",
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        529 => "overloaded_error",
+        _ => "api_error",
+    };
+    error(status, kind, &format!("simulated {status}"))
+}
+
+fn error(status: u16, kind: &str, message: &str) -> Script {
+    let body = json!({"type": "error", "error": {"type": kind, "message": message}, "request_id": "req_of_the_upstream"});
+    send_json(status, &body)
+}
+
+fn send_json(status: u16, body: &Value) -> Script {
+    let mut headers = vec![("content-type", "application/json")];
+    if status == 429 {
+        headers.push(("retry-after", "1"));
+    }
+    headers.extend_from_slice(FOREIGN_HEADERS);
+    answer(status, &headers, body.to_string().as_bytes())
+}

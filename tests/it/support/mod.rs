@@ -1,0 +1,16 @@
+//! What the tests drive the binary with: its process, its clients, its upstreams and its files.
+//!
+//! Nothing here asserts behaviour of the gateway beyond "it starts" and "it does not hang".
+
+pub mod anthropic_sim;
+pub mod client;
+pub mod gateway;
+pub mod home;
+pub mod openai_sim;
+pub mod prompt;
+pub mod records;
+pub mod setup;
+pub mod sse;
+pub mod upstream;
+pub mod wait;
+pub mod wire;

@@ -1,0 +1,155 @@
+//! A simulated OpenAI-compatible upstream: `/v1/chat/completions`, streaming and not, with tools.
+//!
+//! The same words in the last user text choose what happens as in the simulated Anthropic.
+
+use serde_json::{Value, json};
+
+use crate::support::anthropic_sim::wish;
+use crate::support::upstream::{self, Received, Script, Step, Upstream, chunk, end, stream_head};
+
+/// What the simulated model says by default.
+pub const TEXT: &str = "Hello from the simulated OpenAI, mit Grüßen.";
+
+/// Starts one.
+pub async fn start() -> Upstream {
+    Upstream::start(respond).await
+}
+
+/// What the simulation answers to a request.
+pub fn respond(request: &Received) -> Script {
+    match (request.method(), request.path()) {
+        ("POST", "/v1/chat/completions") => completions(&request.json()),
+        _ => error(404, "invalid_request_error", "Unknown request URL"),
+    }
+}
+
+fn completions(body: &Value) -> Script {
+    let wish = wish(body).unwrap_or_default();
+    if let Some(status) = wish.strip_prefix("status-") {
+        let status = status.parse().expect("sim:status-N names a number");
+        return error(status, kind_of(status), &format!("simulated {status}"));
+    }
+    if wish == "hang" {
+        return vec![Step::Hang];
+    }
+    let (text, calls) = content_for(&wish, after_tools(body));
+    let finish = if calls.is_empty() { "stop" } else { "tool_calls" };
+    if body["stream"] == true {
+        let deltas = stream_chunks(&body["model"], &text, &calls, finish);
+        return streamed(&deltas, body["stream_options"]["include_usage"] == true, &wish);
+    }
+    let calls = (!calls.is_empty()).then_some(&calls);
+    let message = json!({"role": "assistant", "content": text, "refusal": null, "tool_calls": calls});
+    let choice = json!({"index": 0, "message": message, "finish_reason": finish, "logprobs": null});
+    upstream::json(
+        200,
+        &json!({"id": "chatcmpl-sim", "object": "chat.completion", "created": 1_760_000_000, "model": body["model"],
+            "choices": [choice], "usage": usage()}),
+    )
+}
+
+/// Whether the conversation ends with results of tools, to be answered by text.
+fn after_tools(body: &Value) -> bool {
+    let messages = body["messages"].as_array();
+    messages
+        .and_then(|list| list.last())
+        .is_some_and(|last| last["role"] == "tool")
+}
+
+fn content_for(wish: &str, after_tools: bool) -> (String, Vec<Value>) {
+    let call = |id: &str, city: &str| {
+        let arguments = json!({"city": city}).to_string();
+        json!({"id": id, "type": "function", "function": {"name": "get_weather", "arguments": arguments}})
+    };
+    match wish {
+        "tool" if !after_tools => ("Let me look.".to_owned(), vec![call("call_A", "Paris")]),
+        "parallel" if !after_tools => (
+            String::new(),
+            vec![call("call_A", "Paris"), call("call_B", "Köln")],
+        ),
+        "long" => ("many words ".repeat(2_000), Vec::new()),
+        _ => (TEXT.to_owned(), Vec::new()),
+    }
+}
+
+fn usage() -> Value {
+    json!({"prompt_tokens": 37, "completion_tokens": 15, "total_tokens": 52,
+        "prompt_tokens_details": {"cached_tokens": 7}, "completion_tokens_details": {"reasoning_tokens": 0}})
+}
+
+fn streamed(chunks: &[Value], with_usage: bool, wish: &str) -> Script {
+    let write = |data: &Value| chunk(format!("data: {data}\n\n").as_bytes());
+    let mut script = vec![stream_head(&[("x-request-id", "req_of_the_upstream")])];
+    script.extend(chunks.iter().map(write));
+    if with_usage {
+        let mut last = chunks[0].clone();
+        last["choices"] = json!([]);
+        last["usage"] = usage();
+        script.push(write(&last));
+    }
+    match wish {
+        "mid-error" => {
+            script.truncate(4);
+            script.push(write(
+                &json!({"error": {"message": "Overloaded", "type": "overloaded", "code": "overloaded"}}),
+            ));
+            script.push(end());
+        }
+        "die" => {
+            script.truncate(4);
+            script.extend([chunk(b"data: {\"id\":\"chatcmpl-si"), Step::Close]);
+        }
+        _ => script.extend([chunk(b"data: [DONE]\n\n"), end()]),
+    }
+    script
+}
+
+fn stream_chunks(model: &Value, text: &str, calls: &[Value], finish: &str) -> Vec<Value> {
+    let delta_chunk = |delta: Value, finish: Option<&str>| {
+        json!({"id": "chatcmpl-sim", "object": "chat.completion.chunk", "created": 1_760_000_000, "model": model,
+            "choices": [{"index": 0, "delta": delta, "finish_reason": finish, "logprobs": null}], "usage": null})
+    };
+    let mut chunks = vec![delta_chunk(json!({"role": "assistant", "content": ""}), None)];
+    let letters: Vec<char> = text.chars().collect();
+    for piece in letters.chunks(7.max(letters.len() / 40)) {
+        chunks.push(delta_chunk(
+            json!({"content": piece.iter().collect::<String>()}),
+            None,
+        ));
+    }
+    for (index, call) in calls.iter().enumerate() {
+        let mut opening = call.clone();
+        opening["index"] = json!(index);
+        let arguments = opening["function"]["arguments"].take();
+        opening["function"]["arguments"] = json!("");
+        chunks.push(delta_chunk(json!({"tool_calls": [opening]}), None));
+        let (first, second) = arguments.as_str().unwrap_or_default().split_at(5);
+        for part in [first, second] {
+            let growing = json!({"index": index, "function": {"arguments": part}});
+            chunks.push(delta_chunk(json!({"tool_calls": [growing]}), None));
+        }
+    }
+    chunks.push(delta_chunk(json!({}), Some(finish)));
+    chunks
+}
+
+fn kind_of(status: u16) -> &'static str {
+    match status {
+        401 => "invalid_api_key",
+        429 => "rate_limit_exceeded",
+        500.. => "server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+fn error(status: u16, kind: &str, message: &str) -> Script {
+    let body = json!({"error": {"message": message, "type": kind, "param": null, "code": null}});
+    let mut headers = vec![
+        ("content-type", "application/json"),
+        ("x-request-id", "req_of_the_upstream"),
+    ];
+    if status == 429 {
+        headers.push(("retry-after", "1"));
+    }
+    upstream::answer(status, &headers, body.to_string().as_bytes())
+}
