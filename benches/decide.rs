@@ -63,7 +63,7 @@ fn conversation(kilobytes: usize) -> Bytes {
     while size < kilobytes * 1_000 {
         messages.push(json!({ "role": "assistant", "content": [
             { "type": "text", "text": "I will read the file first, see https://doc.example.com/reference." },
-            { "type": "tool_use", "id": "toolu_01", "name": "Read", "input": { "file_path": "/work/src/main.rs" } },
+            { "type": "tool_use", "id": "toolu_01", "name": "Read", "input": { "file_path": "src/main.rs" } },
         ] }));
         let result = code.repeat(10);
         size += result.len() + 300;
