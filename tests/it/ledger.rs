@@ -126,7 +126,7 @@ async fn a_translated_request_names_both_dialects_and_its_usage() {
         ],
         [30, 15, 7]
     );
-    assert_eq!(text(&row, "client_dialect"), "anthropic-messages", "{row:?}");
+    assert_eq!(text(&row, "client_dialect"), "anthropic_messages", "{row:?}");
     assert!(text(&row, "upstream_dialect").contains("openai"), "{row:?}");
 }
 

@@ -9,6 +9,7 @@ pub mod prices;
 
 use std::time::Duration;
 
+use crate::dialect::Dialect;
 use crate::journal::Journal;
 use crate::journal::error::AppendError;
 use crate::journal::leaf::act::RequestFacts;
@@ -111,7 +112,7 @@ fn facts(envelope: &Envelope, policy_digest: Option<Sha256>) -> RequestFacts {
         act: envelope.act(),
         started_at: envelope.started_at,
         requested_model: envelope.requested_model.clone(),
-        client_dialect: Some("anthropic-messages".into()),
+        client_dialect: Some(Dialect::AnthropicMessages.as_str().into()),
         stream: envelope.stream,
         request_digest: envelope.request_digest,
         policy_digest,
