@@ -22,6 +22,7 @@ mod ledger;
 mod mocks;
 mod models;
 mod policy;
+mod recorded;
 mod refusals;
 mod sdk;
 mod secrets;

@@ -39,7 +39,12 @@ impl Call {
 
     /// A POST of these bytes as JSON.
     pub fn post_bytes(target: &str, body: Vec<u8>) -> Self {
-        let mut call = Self::new("POST", target).header("content-type", "application/json");
+        Self::bare("POST", target, body).header("content-type", "application/json")
+    }
+
+    /// A request with this body and no header about it but its length.
+    pub fn bare(method: &str, target: &str, body: Vec<u8>) -> Self {
+        let mut call = Self::new(method, target);
         call.body = body;
         call
     }

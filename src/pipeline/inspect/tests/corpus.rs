@@ -1,4 +1,4 @@
-//! The shared corpus and captured requests, where they lie beside the repository.
+//! The shared corpus, where it lies beside the repository, and captured requests.
 
 use std::path::PathBuf;
 
@@ -142,9 +142,10 @@ fn clean_texts_pass_unchanged() {
 
 #[test]
 fn captured_requests_are_understood() {
-    let Some(folder) = shared("fixtures/claude-code/messages") else {
-        return;
-    };
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/corpus/fixtures/claude-code/messages"
+    );
     let mut bodies = 0;
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();

@@ -237,15 +237,14 @@ fn the_input_is_estimated_without_pictures_as_text() {
     assert!((10_000..10_100).contains(&text), "{text}");
 }
 
-/// Bodies of real clients, where the checkout has them beside it.
+/// Bodies of real clients.
 #[test]
 fn bodies_of_claude_code_are_translated() {
-    let folder =
-        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures/claude-code/messages");
-    let Ok(entries) = std::fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries {
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/corpus/fixtures/claude-code/messages"
+    );
+    for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let capture: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         if capture["path"] != "/v1/messages" {
