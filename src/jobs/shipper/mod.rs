@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use self::place::Place;
+use self::rows::Rows;
 use crate::journal::error::StorageError;
 use crate::journal::{Journal, Sequence, StoredLeaf};
 use crate::store::ledger::Batch;
@@ -282,11 +283,11 @@ async fn within_deadline<T>(work: impl Future<Output = Result<T, Failure>>) -> R
 
 /// The rows of these leaves. Bodies that were pruned are in the store already.
 fn batch_of(leaves: &[StoredLeaf]) -> Batch {
-    let mut batch = Batch::default();
+    let mut rows = Rows::default();
     for leaf in leaves {
         if let Some(body) = &leaf.body {
-            rows::add(&mut batch, leaf.at, leaf.hash, body);
+            rows.add(leaf.at, leaf.hash, body);
         }
     }
-    batch
+    rows.into_batch()
 }

@@ -3,6 +3,8 @@
 //! A pure function of the stored bytes, so that a batch can come twice: every row's id is the leaf's, or
 //! is made from it.
 
+use std::collections::HashMap;
+
 use serde::Serialize;
 
 use crate::journal::codec::{self, Decoded};
@@ -14,27 +16,112 @@ use crate::journal::leaf::decision::{self, Json};
 use crate::journal::leaf::denial::Denial;
 use crate::journal::leaf::epoch::Epoch;
 use crate::journal::leaf::open::{Candidate, Open};
-use crate::store::ledger::{AuditRow, Batch, DecisionRow, RequestRow};
+use crate::store::ledger::{AuditRow, Batch, DecisionRow, OPEN, RequestRow};
 use crate::types::clock::Timestamp;
 use crate::types::digest::Sha256;
-use crate::types::ids::{ModelName, UpstreamName};
+use crate::types::ids::{ModelName, RequestId, UpstreamName};
 use crate::types::money::MicroDollars;
 use crate::types::principal::Credential;
 
-/// Adds the rows of one stored leaf.
-pub(super) fn add(batch: &mut Batch, at: Timestamp, hash: Sha256, body: &str) {
-    match codec::decode(body) {
-        Ok(decoded) => add_leaf(batch, &decoded),
-        Err(error) => {
-            // A newer version wrote it, before a downgrade. It is kept as it is, not left out.
-            tracing::warn!(%hash, %error, "a leaf cannot be read; the store shows its bytes");
-            batch.audit.push(AuditRow {
-                id: derived_id(at, hash.as_bytes(), 0),
-                occurred_at: at.unix_micros(),
-                kind: "unreadable".into(),
-                reason: Some(error.to_string()),
-                detail: json(&Unreadable { body }),
-                ..AuditRow::default()
+/// A batch in the making.
+#[derive(Default)]
+pub(super) struct Rows {
+    batch: Batch,
+    /// Where the requests that it opens stand in it.
+    opened: HashMap<RequestId, usize>,
+}
+
+impl Rows {
+    /// The batch, complete.
+    pub(super) fn into_batch(self) -> Batch {
+        self.batch
+    }
+
+    /// Adds the rows of one stored leaf.
+    pub(super) fn add(&mut self, at: Timestamp, hash: Sha256, body: &str) {
+        match codec::decode(body) {
+            Ok(decoded) => self.add_leaf(&decoded),
+            Err(error) => {
+                // A newer version wrote it, before a downgrade. It is kept as it is, not left out.
+                tracing::warn!(%hash, %error, "a leaf cannot be read; the store shows its bytes");
+                self.batch.audit.push(AuditRow {
+                    id: derived_id(at, hash.as_bytes(), 0),
+                    occurred_at: at.unix_micros(),
+                    kind: "unreadable".into(),
+                    reason: Some(error.to_string()),
+                    detail: json(&Unreadable { body }),
+                    ..AuditRow::default()
+                });
+            }
+        }
+    }
+
+    fn add_leaf(&mut self, decoded: &Decoded) {
+        match &decoded.leaf {
+            Leaf::Epoch(epoch) => self.batch.audit.push(of_epoch(decoded, epoch)),
+            Leaf::Open(open) => {
+                self.batch.audit.push(of_open(decoded, open));
+                self.open(&open.facts);
+                let facts = &open.facts;
+                self.decide(decoded, &Decided::by_request(facts, &open.decisions));
+            }
+            Leaf::Close(close) => {
+                self.batch.audit.push(of_close(decoded, close));
+                self.close(close.act.request, closed(decoded.at, close));
+                let decided = Decided {
+                    act: &close.act,
+                    policy_digest: close.policy_digest,
+                    config_generation: close.config_generation,
+                    rows: &close.decisions,
+                };
+                self.decide(decoded, &decided);
+            }
+            Leaf::Denial(denial) => {
+                self.batch.audit.push(of_denial(decoded, denial));
+                let facts = &denial.facts;
+                if self.open(facts) {
+                    self.close(facts.act.request, denied(decoded.at, denial));
+                }
+                self.decide(decoded, &Decided::by_request(facts, &denial.decisions));
+            }
+            Leaf::Admin(admin) => self.batch.audit.push(of_admin(decoded, admin)),
+        }
+    }
+
+    /// Opens a request, if it was made to a model API.
+    fn open(&mut self, facts: &RequestFacts) -> bool {
+        let Some(row) = opened(facts) else { return false };
+        self.opened.insert(facts.act.request, self.batch.requests.len());
+        self.batch.requests.push(row);
+        true
+    }
+
+    /// Completes the row of a request that this batch opens; else the close stands alone.
+    fn close(&mut self, request: RequestId, row: RequestRow) {
+        let place = self.opened.get(&request).copied();
+        let opened = place.and_then(|place| self.batch.requests.get_mut(place));
+        let alone = match opened {
+            Some(opened) => opened.complete(row),
+            None => Some(row),
+        };
+        self.batch.closed.extend(alone);
+    }
+
+    fn decide(&mut self, decoded: &Decoded, decided: &Decided<'_>) {
+        for (ordinal, row) in (0u16..).zip(decided.rows) {
+            self.batch.decisions.push(DecisionRow {
+                id: derived_id(decoded.at, decoded.id.as_uuid().as_bytes(), ordinal),
+                request_id: decided.act.request.to_string(),
+                tenant_id: text(decided.act.tenant.as_ref()),
+                occurred_at: decoded.at.unix_micros(),
+                stage: row.stage.to_string(),
+                outcome: row.outcome.as_str().into(),
+                rule: text(row.rule.as_ref()),
+                reason: text(row.reason.as_ref()),
+                facts: row.facts.as_ref().map(|facts| facts.as_str().to_owned()),
+                policy_digest: text(decided.policy_digest.as_ref()),
+                config_generation: decided.config_generation.map(signed),
+                duration_us: signed(row.duration_us),
             });
         }
     }
@@ -43,39 +130,6 @@ pub(super) fn add(batch: &mut Batch, at: Timestamp, hash: Sha256, body: &str) {
 #[derive(Serialize)]
 struct Unreadable<'a> {
     body: &'a str,
-}
-
-fn add_leaf(batch: &mut Batch, decoded: &Decoded) {
-    match &decoded.leaf {
-        Leaf::Epoch(epoch) => batch.audit.push(of_epoch(decoded, epoch)),
-        Leaf::Open(open) => {
-            batch.audit.push(of_open(decoded, open));
-            batch.opened.extend(opened(&open.facts));
-            let facts = &open.facts;
-            decisions(batch, decoded, &Decided::by_request(facts, &open.decisions));
-        }
-        Leaf::Close(close) => {
-            batch.audit.push(of_close(decoded, close));
-            batch.closed.push(closed(decoded.at, close));
-            let decided = Decided {
-                act: &close.act,
-                policy_digest: close.policy_digest,
-                config_generation: close.config_generation,
-                rows: &close.decisions,
-            };
-            decisions(batch, decoded, &decided);
-        }
-        Leaf::Denial(denial) => {
-            batch.audit.push(of_denial(decoded, denial));
-            if let Some(row) = opened(&denial.facts) {
-                batch.closed.push(denied(decoded.at, denial));
-                batch.opened.push(row);
-            }
-            let facts = &denial.facts;
-            decisions(batch, decoded, &Decided::by_request(facts, &denial.decisions));
-        }
-        Leaf::Admin(admin) => batch.audit.push(of_admin(decoded, admin)),
-    }
 }
 
 /// The audit row of an act, without what is particular to its leaf.
@@ -242,7 +296,7 @@ fn opened(facts: &RequestFacts) -> Option<RequestRow> {
         requested_model: text(facts.requested_model.as_ref()),
         client_dialect: Some(dialect.to_string()),
         stream: Some(facts.stream),
-        outcome: "open".into(),
+        outcome: OPEN.into(),
         request_digest: text(facts.request_digest.as_ref()),
         config_generation: Some(signed(facts.config_generation)),
         ..RequestRow::default()
@@ -316,25 +370,6 @@ impl<'a> Decided<'a> {
             config_generation: Some(facts.config_generation),
             rows,
         }
-    }
-}
-
-fn decisions(batch: &mut Batch, decoded: &Decoded, decided: &Decided<'_>) {
-    for (ordinal, row) in (0u16..).zip(decided.rows) {
-        batch.decisions.push(DecisionRow {
-            id: derived_id(decoded.at, decoded.id.as_uuid().as_bytes(), ordinal),
-            request_id: decided.act.request.to_string(),
-            tenant_id: text(decided.act.tenant.as_ref()),
-            occurred_at: decoded.at.unix_micros(),
-            stage: row.stage.to_string(),
-            outcome: row.outcome.as_str().into(),
-            rule: text(row.rule.as_ref()),
-            reason: text(row.reason.as_ref()),
-            facts: row.facts.as_ref().map(|facts| facts.as_str().to_owned()),
-            policy_digest: text(decided.policy_digest.as_ref()),
-            config_generation: decided.config_generation.map(signed),
-            duration_us: signed(row.duration_us),
-        });
     }
 }
 

@@ -369,12 +369,13 @@ async fn what_is_shipped_and_old_leaves_the_journal() {
 
 #[tokio::test]
 async fn a_leaf_of_another_version_is_shown_as_it_is() {
-    let mut batch = Batch::default();
+    let mut rows = Rows::default();
     let at = fixture::facts(1).started_at;
     let body = r#"{"v":2,"kind":"open"}"#;
     let hash = crate::journal::codec::leaf_hash(body.as_bytes());
-    rows::add(&mut batch, at, hash, body);
-    rows::add(&mut batch, at, hash, body);
+    rows.add(at, hash, body);
+    rows.add(at, hash, body);
+    let batch = rows.into_batch();
     let [first, second] = &batch.audit[..] else {
         panic!("{batch:?}");
     };

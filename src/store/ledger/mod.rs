@@ -15,6 +15,9 @@ pub mod read;
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 
+/// The outcome of a request that has not ended.
+pub const OPEN: &str = "open";
+
 /// One row of `audit`. Texts are as stored: ids hyphenated, digests in hex.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
 pub struct AuditRow {
@@ -145,6 +148,38 @@ pub struct RequestRow {
     pub config_generation: Option<i64>,
 }
 
+impl RequestRow {
+    /// Adds what a close knows to what an open knew. Only what is open can be closed: anything else is
+    /// given back.
+    pub fn complete(&mut self, closed: Self) -> Option<Self> {
+        if self.outcome != OPEN {
+            return Some(closed);
+        }
+        let opened = std::mem::take(self);
+        *self = Self {
+            request_id: opened.request_id,
+            tenant_id: opened.tenant_id,
+            user_id: opened.user_id,
+            credential_kind: opened.credential_kind,
+            credential_id: opened.credential_id,
+            session_id: opened.session_id,
+            trace_id: opened.trace_id,
+            client_session_id: opened.client_session_id,
+            task_id: opened.task_id,
+            context_id: opened.context_id,
+            client_id: opened.client_id,
+            opened_at: opened.opened_at,
+            requested_model: opened.requested_model,
+            client_dialect: opened.client_dialect,
+            stream: opened.stream,
+            request_digest: opened.request_digest,
+            config_generation: opened.config_generation,
+            ..closed
+        };
+        None
+    }
+}
+
 /// One row of `governance_decisions`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
 pub struct DecisionRow {
@@ -198,9 +233,9 @@ pub struct Cursor {
 pub struct Batch {
     /// Rows of `audit`.
     pub audit: Vec<AuditRow>,
-    /// Requests that were opened, as far as an open knows them.
-    pub opened: Vec<RequestRow>,
-    /// Requests that ended, as far as a close knows them; after `opened`.
+    /// Requests that were opened: as far as an open knows them, or completed by their close.
+    pub requests: Vec<RequestRow>,
+    /// Closes of requests that were opened in an earlier batch.
     pub closed: Vec<RequestRow>,
     /// Rows of `governance_decisions`.
     pub decisions: Vec<DecisionRow>,

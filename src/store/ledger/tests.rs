@@ -69,6 +69,17 @@ fn closed(outcome: &str, output: i64) -> RequestRow {
     }
 }
 
+/// What an open and a close come to together.
+fn ended(outcome: &str, output: i64) -> RequestRow {
+    RequestRow {
+        opened_at: 3,
+        tenant_id: Some("t1".into()),
+        stream: Some(true),
+        config_generation: Some(4),
+        ..closed(outcome, output)
+    }
+}
+
 fn decision() -> DecisionRow {
     DecisionRow {
         id: "d1".into(),
@@ -99,7 +110,7 @@ async fn rows_come_back_as_they_were_and_only_once() {
     let house = House::build().await;
     let batch = Batch {
         audit: vec![audit("a1", "open"), audit("a2", "close")],
-        opened: vec![opened()],
+        requests: vec![opened()],
         closed: vec![closed("complete", 20)],
         decisions: vec![decision()],
         cursor: Some(cursor(2)),
@@ -110,14 +121,7 @@ async fn rows_come_back_as_they_were_and_only_once() {
     let record = house.store.ledger_request("r1").await.unwrap().unwrap();
     assert_eq!(record.audit, batch.audit);
     assert_eq!(record.decisions, batch.decisions);
-    let both = RequestRow {
-        opened_at: 3,
-        tenant_id: Some("t1".into()),
-        stream: Some(true),
-        config_generation: Some(4),
-        ..closed("complete", 20)
-    };
-    assert_eq!(record.request, Some(both));
+    assert_eq!(record.request, Some(ended("complete", 20)));
     assert_eq!(house.store.ledger_cursor("h/n/1").await.unwrap(), batch.cursor);
     assert_eq!(house.store.ledger_request("r2").await.unwrap(), None);
 }
@@ -125,9 +129,9 @@ async fn rows_come_back_as_they_were_and_only_once() {
 #[tokio::test]
 async fn a_request_is_closed_once_and_not_opened_again() {
     let house = House::build().await;
-    let apply = async |opened: Vec<RequestRow>, closed: Vec<RequestRow>| {
+    let apply = async |requests: Vec<RequestRow>, closed: Vec<RequestRow>| {
         let batch = Batch {
-            opened,
+            requests,
             closed,
             ..Batch::default()
         };
@@ -148,13 +152,58 @@ async fn a_request_is_closed_once_and_not_opened_again() {
 }
 
 #[tokio::test]
+async fn a_request_that_ends_in_the_batch_that_opens_it_is_one_row() {
+    let house = House::build().await;
+    let mut row = opened();
+    assert_eq!(row.complete(closed("complete", 1)), None);
+    assert_eq!(row, ended("complete", 1));
+    let late = closed("interrupted", 2);
+    assert_eq!(row.complete(late.clone()), Some(late), "it was closed already");
+    // A store that has seen the open alone takes the rest; one that has seen the end takes nothing.
+    let then = |row: &RequestRow| Batch {
+        requests: vec![row.clone()],
+        ..Batch::default()
+    };
+    for (came, output) in [(opened(), None), (row, Some(1)), (ended("error", 3), Some(1))] {
+        house.store.apply_ledger(&then(&came)).await.unwrap();
+        let record = house.store.ledger_request("r1").await.unwrap().unwrap();
+        assert_eq!(record.request.unwrap().output_tokens, output, "after {came:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_any_size_comes_whole() {
+    for rows in [1, 7, 8, 9, 31, 32, 33, 75] {
+        let house = House::build().await;
+        let numbered = |name: &str, number: usize| format!("{name}{number:03}");
+        let batch = Batch {
+            audit: (0..rows)
+                .map(|number| audit(&numbered("a", number), "open"))
+                .collect(),
+            decisions: (0..rows)
+                .map(|number| DecisionRow {
+                    id: numbered("d", number),
+                    duration_us: 1,
+                    ..decision()
+                })
+                .collect(),
+            ..Batch::default()
+        };
+        house.store.apply_ledger(&batch).await.unwrap();
+        let record = house.store.ledger_request("r1").await.unwrap().unwrap();
+        assert_eq!(record.audit, batch.audit);
+        assert_eq!(record.decisions, batch.decisions);
+    }
+}
+
+#[tokio::test]
 async fn a_batch_that_fails_at_its_end_leaves_nothing() {
     let house = House::build().await;
     let mut bad = cursor(1);
     bad.leaf_hash = "short".into();
     let batch = Batch {
         audit: vec![audit("a1", "open")],
-        opened: vec![opened()],
+        requests: vec![opened()],
         decisions: vec![decision()],
         cursor: Some(bad),
         ..Batch::default()
