@@ -5,12 +5,14 @@ use serde_json::json;
 use crate::cli::output::Output;
 use crate::cli::root::{Failed, Place};
 use crate::server::snapshot;
+use crate::telemetry::metrics::Metrics;
 
 /// Checks everything that can be checked without listening, and prints what it means: models,
 /// routes, and every place that connections may go to.
 pub fn check(place: &Place, output: &mut Output) -> Result<(), Failed> {
     let config = place.load()?;
-    let snapshot = snapshot::compile(&config, 0).map_err(Failed::usage)?;
+    let metrics = Metrics::new().map_err(Failed::new)?;
+    let snapshot = snapshot::compile(&config, 0, &metrics).map_err(Failed::usage)?;
     let egress: Vec<String> = config
         .upstreams
         .iter()

@@ -8,8 +8,9 @@ use pingora_core::protocols::http::ServerSession;
 use crate::gateway::answers::{self, Reply};
 use crate::gateway::context::Context;
 use crate::gateway::exchange::{Ended, Pace, Pump};
+use crate::gateway::governed::metered;
 use crate::gateway::proxy::Gateway;
-use crate::gateway::refuse::ErrorShape;
+use crate::gateway::refuse::{self, ErrorShape};
 use crate::gateway::respond::{self, Extra};
 use crate::gateway::snapshot::Snapshot;
 use crate::journal::leaf::close::{Attempt, Close, Cost, Outcome};
@@ -25,6 +26,7 @@ use crate::pipeline::translate::prepare::{Prepared, Unprepared, prepare};
 use crate::pipeline::translate::{
     ClientError, Observed, Outcome as StreamOutcome, dropped_header, upstream_error,
 };
+use crate::telemetry::metrics::words::{self, AttemptOutcome, Stage};
 use crate::types::digest::Sha256;
 
 /// The largest error body of an upstream that is read, in bytes.
@@ -41,6 +43,8 @@ pub(super) struct Attempts<'a> {
     envelope: &'a Envelope,
     inspection: &'a Inspection,
     close: Close,
+    /// The candidate tried last.
+    last: Option<&'a Candidate>,
 }
 
 /// What one candidate came to.
@@ -71,6 +75,7 @@ impl<'a> Attempts<'a> {
             envelope,
             inspection,
             close,
+            last: None,
         }
     }
 
@@ -79,13 +84,14 @@ impl<'a> Attempts<'a> {
         &mut self,
         session: &mut ServerSession,
         record: &OpenRecord,
-        candidates: &[Candidate],
+        candidates: &'a [Candidate],
     ) -> pingora_error::Result<()> {
         let mut last = Reply::Refusal(Refusal::new(
             Kind::UpstreamFailed,
             "no upstream is left for this request",
         ));
         for candidate in candidates {
+            self.last = Some(candidate);
             match self.attempt(session, record, candidate).await? {
                 Tried::Over => return Ok(()),
                 Tried::Failed(reply) => last = reply,
@@ -96,6 +102,24 @@ impl<'a> Attempts<'a> {
             }
         }
         self.reply(session, last).await
+    }
+
+    /// Counts the request, when everything is over.
+    pub(super) fn count(&self) {
+        let Some(candidate) = self.last else { return };
+        let outcome = match self.close.outcome {
+            Outcome::Complete => words::Outcome::Complete,
+            Outcome::ClientGone => words::Outcome::ClientGone,
+            Outcome::Error | Outcome::Interrupted | Outcome::Abandoned => words::Outcome::Error,
+        };
+        let endpoint = metered(self.envelope.operation);
+        let took = self.context.started.elapsed();
+        candidate
+            .meters
+            .ended(endpoint, Some(candidate.position), outcome, took);
+        if let Some(first_byte) = self.close.ttfb_us {
+            candidate.meters.first_byte(Duration::from_micros(first_byte));
+        }
     }
 
     /// The record's close, when everything is over.
@@ -110,33 +134,29 @@ impl<'a> Attempts<'a> {
         record: &OpenRecord,
         candidate: &Candidate,
     ) -> pingora_error::Result<Tried> {
+        let mut watch = self.gateway.metrics.stages.watch(Instant::now());
         let prepared = match prepare(self.inspection, candidate) {
             Ok(prepared) => prepared,
             Err(unprepared) => return Ok(unprepared_reply(&unprepared)),
         };
         self.note_prepared(candidate, &prepared);
-        let began = Instant::now();
+        watch.ended(Stage::Translate);
+        let began = watch.last();
         let sent = self.send(session, record, candidate, &prepared).await;
         let took = began.elapsed();
         match sent {
             None => {
-                self.note_attempt(candidate, "client_gone", None, took);
+                self.note_attempt(candidate, AttemptOutcome::ClientGone, "client_gone", None, took);
                 self.close.outcome = Outcome::ClientGone;
                 pingora_error::Error::e_explain(pingora_error::ErrorType::ConnectionClosed, "the client left")
             }
             Some(Err(failure)) => {
                 tracing::warn!(request = %self.context.id.wire(), upstream = %candidate.upstream.name, error = %failure, "attempt failed");
-                self.note_attempt(candidate, failure.kind(), None, took);
+                self.note_attempt(candidate, failed(&failure), failure.kind(), None, took);
                 Ok(Tried::Failed(failure_reply(&failure)))
             }
             Some(Ok(answer)) => {
-                let seconds = took.as_secs_f64();
-                let name = candidate.upstream.name.as_str();
-                self.gateway
-                    .metrics
-                    .upstream_head
-                    .with_label_values(&[name])
-                    .observe(seconds);
+                candidate.upstream.meters.answered(took);
                 self.answered(session, candidate, prepared, answer, began).await
             }
         }
@@ -183,6 +203,7 @@ impl<'a> Attempts<'a> {
             let reply = self.upstream_refused(candidate, answer).await;
             self.note_attempt(
                 candidate,
+                AttemptOutcome::of_status(status.as_u16()),
                 &format!("status_{}", status.as_u16()),
                 Some(status),
                 began.elapsed(),
@@ -201,12 +222,13 @@ impl<'a> Attempts<'a> {
         } else {
             self.json(session, candidate, prepared, answer).await?
         };
-        let outcome = if matches!(tried, Tried::Over) {
-            self.close.outcome.as_str()
-        } else {
-            "answer_failed"
+        let (counted, outcome) = match (&tried, self.close.outcome) {
+            (Tried::Over, outcome @ Outcome::Complete) => (AttemptOutcome::Complete, outcome.as_str()),
+            (Tried::Over, outcome @ Outcome::ClientGone) => (AttemptOutcome::ClientGone, outcome.as_str()),
+            (Tried::Over, outcome) => (AttemptOutcome::AnswerFailed, outcome.as_str()),
+            (Tried::Failed(_) | Tried::Final(_), _) => (AttemptOutcome::AnswerFailed, "answer_failed"),
         };
-        self.note_attempt(candidate, outcome, Some(status), began.elapsed());
+        self.note_attempt(candidate, counted, outcome, Some(status), began.elapsed());
         Ok(tried)
     }
 
@@ -354,13 +376,11 @@ impl<'a> Attempts<'a> {
         let told = match reply {
             Reply::Refusal(refusal) => {
                 let agent = session.get_header_bytes(http::header::USER_AGENT);
-                let (status, kind) = crate::gateway::refuse::status_and_type(refusal.kind, agent);
+                let (status, kind) = refuse::status_and_type(refusal.kind, agent);
                 self.close.status = Some(status.as_u16());
                 self.close.error_kind = Some(kind.into());
-                let endpoint = self.envelope.operation.as_str();
-                self.gateway
-                    .refuse(session, &refusal, ErrorShape::Anthropic, self.context, endpoint)
-                    .await
+                self.gateway.metrics.refused(refusal.kind.as_str());
+                refuse::send(session, &refusal, ErrorShape::Anthropic, self.context.id).await
             }
             Reply::Fault(fault) => {
                 self.close.status = Some(fault.status);
@@ -403,16 +423,13 @@ impl<'a> Attempts<'a> {
     fn note_attempt(
         &mut self,
         candidate: &Candidate,
+        counted: AttemptOutcome,
         outcome: &str,
         status: Option<StatusCode>,
         took: Duration,
     ) {
         let name = &candidate.upstream.name;
-        self.gateway
-            .metrics
-            .attempts
-            .with_label_values(&[name.as_str(), outcome])
-            .inc();
+        candidate.upstream.meters.attempted(counted);
         self.close.attempts.push(Attempt {
             upstream: name.clone(),
             outcome: outcome.into(),
@@ -469,6 +486,16 @@ fn unprepared_reply(unprepared: &Unprepared) -> Tried {
         ),
     };
     Tried::Failed(Reply::Refusal(refusal))
+}
+
+/// How a failure before the head of an answer is counted.
+const fn failed(failure: &Failure) -> AttemptOutcome {
+    match failure {
+        Failure::Resolve(_) | Failure::NoServerName | Failure::Connect(_) => AttemptOutcome::Connect,
+        Failure::Head(_) => AttemptOutcome::Unsendable,
+        Failure::Broken(_) => AttemptOutcome::Reset,
+        Failure::Slow(_) => AttemptOutcome::Timeout,
+    }
 }
 
 fn failure_reply(failure: &Failure) -> Reply {

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::HeaderMap;
 use pingora_core::protocols::http::ServerSession;
@@ -28,6 +29,7 @@ use crate::pipeline::inspect::inspection::{Actions, FingerprintKey, Inspection, 
 use crate::pipeline::record::{self, Declined, OpenRecord};
 use crate::pipeline::refusal::{Kind, Refusal};
 use crate::pipeline::route::Candidate;
+use crate::telemetry::metrics::words::{Endpoint, Stage};
 use crate::types::digest::Sha256;
 use crate::types::principal::Principal;
 
@@ -68,6 +70,10 @@ struct Decided {
     candidates: Vec<Candidate>,
     /// The room that the body takes; freed when the exchange is over.
     body: Body,
+    /// When the body had been read.
+    read_at: Instant,
+    /// When the decision was made.
+    at: Instant,
 }
 
 /// Serves a governed request. An error means that nothing more can be said on this connection.
@@ -78,21 +84,18 @@ pub(super) async fn serve(
     context: &Context,
     operation: Operation,
 ) -> pingora_error::Result<()> {
+    let endpoint = metered(operation);
+    let mut watch = gateway.metrics.stages.watch(context.started);
     let headers = &session.req_header().headers;
     let principal = match identify(gateway, headers).await {
         Ok(principal) => principal,
         Err(refusal) => {
             return gateway
-                .refuse(
-                    session,
-                    &refusal,
-                    ErrorShape::Anthropic,
-                    context,
-                    operation.as_str(),
-                )
+                .refuse(session, &refusal, ErrorShape::Anthropic, context, endpoint)
                 .await;
         }
     };
+    watch.ended(Stage::Identify);
     let mut envelope = Envelope {
         id: context.id,
         started_at: context.at,
@@ -111,24 +114,30 @@ pub(super) async fn serve(
         Ok(decided) => decided,
         Err(refused) => return decline(gateway, session, context, &envelope, refused).await,
     };
+    let mut watch = gateway.metrics.stages.watch(decided.at);
     let opened = record::open(&gateway.journal, &envelope, &decided.inspection, &decided.permit).await;
     let record = match opened {
         Ok(record) => record,
         Err(error) => {
             let refusal = unrecordable(&error);
             return gateway
-                .refuse(
-                    session,
-                    &refusal,
-                    ErrorShape::Anthropic,
-                    context,
-                    operation.as_str(),
-                )
+                .refuse(session, &refusal, ErrorShape::Anthropic, context, endpoint)
                 .await;
         }
     };
-    gateway.metrics.governed_in(context.started.elapsed());
+    watch.ended(Stage::Record);
+    gateway
+        .metrics
+        .governed_in(watch.last().duration_since(decided.read_at));
     forward(gateway, snapshot, session, context, &envelope, decided, record).await
+}
+
+/// The name under which an operation is counted.
+pub(super) const fn metered(operation: Operation) -> Endpoint {
+    match operation {
+        Operation::Messages => Endpoint::Messages,
+        Operation::CountTokens => Endpoint::CountTokens,
+    }
 }
 
 /// Identifies the caller of a request from its head.
@@ -154,13 +163,18 @@ async fn decide_request(
     session: &mut ServerSession,
     envelope: &mut Envelope,
 ) -> Result<Decided, Refused> {
+    let mut watch = gateway.metrics.stages.watch(Instant::now());
     let body = snapshot.intake.read(session).await?;
+    watch.ended(Stage::Intake);
+    let read_at = watch.last();
     envelope.request_digest = Some(Sha256::of(&body.bytes));
     let inspection = inspect_body(gateway, snapshot, envelope, &body).await?;
+    watch.ended(Stage::Inspect);
     let index = inspection.index();
     envelope.requested_model = Some(index.model().clone());
     envelope.stream = index.stream();
     let candidates = snapshot.routes.candidates(index.model());
+    watch.ended(Stage::Route);
     let facts = Facts {
         principal: envelope.principal.clone(),
         endpoint: envelope.operation,
@@ -173,7 +187,9 @@ async fn decide_request(
         max_tokens: index.max_tokens(),
         tools: index.tools().count(),
     };
-    match decide(&facts, &snapshot.policies, &*gateway.clock) {
+    let decision = decide(&facts, &snapshot.policies, &*gateway.clock);
+    watch.ended(Stage::Decide);
+    match decision {
         Decision::Permit(permit) => {
             let candidates = permitted(candidates, &permit);
             Ok(Decided {
@@ -181,6 +197,8 @@ async fn decide_request(
                 permit,
                 candidates,
                 body,
+                read_at,
+                at: watch.last(),
             })
         }
         Decision::Deny(denial) => {
@@ -260,13 +278,9 @@ async fn forward(
     let told = Box::pin(attempts.run(session, &record, &decided.candidates)).await;
     gateway.metrics.open_requests.dec();
     drop(decided.body);
+    attempts.count();
     let close = attempts.into_close();
     let outcome = close.outcome.as_str();
-    gateway
-        .metrics
-        .requests
-        .with_label_values(&[envelope.operation.as_str(), outcome])
-        .inc();
     tracing::debug!(
         request = %context.id.wire(),
         trace = %context.trace_id,
@@ -313,7 +327,7 @@ async fn decline_rate(
                 &refusal,
                 ErrorShape::Anthropic,
                 context,
-                envelope.operation.as_str(),
+                metered(envelope.operation),
             )
             .await;
     };
@@ -377,7 +391,7 @@ async fn decline_counted(
             &refusal,
             ErrorShape::Anthropic,
             context,
-            envelope.operation.as_str(),
+            metered(envelope.operation),
         )
         .await
 }

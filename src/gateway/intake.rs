@@ -29,6 +29,7 @@ const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Intake {
     body_bytes_max: usize,
+    room_units: usize,
     deadline: Duration,
     room: Arc<Semaphore>,
 }
@@ -47,9 +48,17 @@ impl Intake {
         let units = (buffered_bytes_max / ROOM_UNIT_BYTES).min(Semaphore::MAX_PERMITS);
         Self {
             body_bytes_max,
+            room_units: units,
             deadline,
             room: Arc::new(Semaphore::new(units)),
         }
+    }
+
+    /// The bytes of bodies that are held at this moment, in whole units.
+    pub fn held_bytes(&self) -> usize {
+        self.room_units
+            .saturating_sub(self.room.available_permits())
+            .saturating_mul(ROOM_UNIT_BYTES)
     }
 
     /// Reads the whole body.

@@ -25,6 +25,7 @@ use crate::pipeline::forward::Engine;
 use crate::pipeline::identify::Authenticator;
 use crate::pipeline::refusal::{Kind, Refusal};
 use crate::telemetry::metrics::Metrics;
+use crate::telemetry::metrics::words::{self as metrics, Outcome};
 use crate::types::clock::Clock;
 use crate::types::entropy::Entropy;
 use crate::types::secret::Secret;
@@ -135,16 +136,30 @@ impl Gateway {
             Ok(Endpoint::Models) => self.list_models(&snapshot, session, &context, shape).await,
             Ok(Endpoint::Model(id)) => self.show_model(&snapshot, session, &context, shape, &id).await,
             Ok(Endpoint::Probe) => {
+                self.metrics.unrouted(metrics::Endpoint::Probe, Outcome::Complete);
                 let text = Bytes::from_static(b"tollgate\n");
                 respond::whole(session, StatusCode::OK, "text/plain", &[], context.id, text).await
             }
             Ok(Endpoint::Control) => match control_door::serve(session, &self.control, &context).await {
-                Ok(sent) => sent,
-                Err(refusal) => self.refuse(session, &refusal, shape, &context, "control").await,
+                Ok(sent) => {
+                    self.metrics
+                        .unrouted(metrics::Endpoint::Control, Outcome::Complete);
+                    sent
+                }
+                Err(refusal) => {
+                    self.refuse(session, &refusal, shape, &context, metrics::Endpoint::Control)
+                        .await
+                }
             },
             Err(refusal) => {
-                self.refuse(session, &refusal, ErrorShape::Anthropic, &context, "none")
-                    .await
+                self.refuse(
+                    session,
+                    &refusal,
+                    ErrorShape::Anthropic,
+                    &context,
+                    metrics::Endpoint::None,
+                )
+                .await
             }
         }
     }
@@ -156,17 +171,11 @@ impl Gateway {
         refusal: &Refusal,
         shape: ErrorShape,
         context: &Context,
-        endpoint: &str,
+        endpoint: metrics::Endpoint,
     ) -> pingora_error::Result<()> {
-        self.metrics
-            .refusals
-            .with_label_values(&[refusal.kind.as_str()])
-            .inc();
-        self.metrics
-            .requests
-            .with_label_values(&[endpoint, "refused"])
-            .inc();
-        tracing::info!(request = %context.id.wire(), kind = refusal.kind.as_str(), endpoint, "refused");
+        self.metrics.refused(refusal.kind.as_str());
+        self.metrics.unrouted(endpoint, Outcome::Refused);
+        tracing::info!(request = %context.id.wire(), kind = refusal.kind.as_str(), endpoint = endpoint.as_str(), "refused");
         refuse::send(session, refusal, shape, context.id).await
     }
 
@@ -179,13 +188,15 @@ impl Gateway {
     ) -> pingora_error::Result<()> {
         let principal = match governed::identify(self, &session.req_header().headers).await {
             Ok(principal) => principal,
-            Err(refusal) => return self.refuse(session, &refusal, shape, context, "models").await,
+            Err(refusal) => {
+                return self
+                    .refuse(session, &refusal, shape, context, metrics::Endpoint::Models)
+                    .await;
+            }
         };
         let allowed = models::allowed(&snapshot.models, &snapshot.routes, &snapshot.policies, &principal);
         self.metrics
-            .requests
-            .with_label_values(&["models", "complete"])
-            .inc();
+            .unrouted(metrics::Endpoint::Models, Outcome::Complete);
         let body = models::list(&allowed, shape);
         respond::whole(session, StatusCode::OK, "application/json", &[], context.id, body).await
     }
@@ -200,7 +211,11 @@ impl Gateway {
     ) -> pingora_error::Result<()> {
         let principal = match governed::identify(self, &session.req_header().headers).await {
             Ok(principal) => principal,
-            Err(refusal) => return self.refuse(session, &refusal, shape, context, "models").await,
+            Err(refusal) => {
+                return self
+                    .refuse(session, &refusal, shape, context, metrics::Endpoint::Models)
+                    .await;
+            }
         };
         let allowed = models::allowed(&snapshot.models, &snapshot.routes, &snapshot.policies, &principal);
         let Some(model) = allowed.into_iter().find(|model| model.id.as_str() == id) else {
@@ -208,12 +223,12 @@ impl Gateway {
                 Kind::NotFound,
                 "no such model: GET /v1/models lists what you may use",
             );
-            return self.refuse(session, &refusal, shape, context, "models").await;
+            return self
+                .refuse(session, &refusal, shape, context, metrics::Endpoint::Models)
+                .await;
         };
         self.metrics
-            .requests
-            .with_label_values(&["models", "complete"])
-            .inc();
+            .unrouted(metrics::Endpoint::Models, Outcome::Complete);
         let body = models::one(model, shape);
         respond::whole(session, StatusCode::OK, "application/json", &[], context.id, body).await
     }

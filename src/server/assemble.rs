@@ -34,6 +34,7 @@ use crate::pipeline::identify::token::TokenIssuer;
 use crate::pipeline::identify::view::{IdentityView, RefreshError};
 use crate::server::admin_ledger::JournalLedger;
 use crate::server::listen::ListenError;
+use crate::server::readings;
 use crate::server::snapshot::{self, CompileError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
@@ -310,7 +311,8 @@ pub async fn node(
     first_address: Option<SocketAddr>,
     cut: watch::Receiver<bool>,
 ) -> Result<Node, StartError> {
-    let snapshot = snapshot::compile(config, 1)?;
+    let metrics = Metrics::new()?;
+    let snapshot = snapshot::compile(config, 1, &metrics)?;
     let foundation = foundation(config, first_address).await?;
     let authenticator = Authenticator::new(
         Arc::clone(&foundation.view),
@@ -331,7 +333,7 @@ pub async fn node(
             write: config.timeouts.idle.0,
         }),
         control: control::router(control_state),
-        metrics: Metrics::new()?,
+        metrics,
         clock: Arc::clone(&foundation.clock),
         entropy: Arc::clone(&foundation.entropy),
         fingerprint_root: foundation.fingerprint_root.clone(),
@@ -388,11 +390,17 @@ impl Node {
         let shipper = Arc::clone(&self.shipper);
         let view = Arc::clone(&self.foundation.view);
         let clock = Arc::clone(&self.foundation.clock);
+        let gateway = Arc::clone(&self.gateway);
+        let caught_up = readings::CaughtUp::at(clock.now());
         Arc::new(move |metrics| {
-            let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-            metrics.journal_unshipped.set(number(shipper.unshipped()));
-            metrics.journal_bytes.set(number(journal.status().claimed_bytes));
-            metrics.identity_age.set(number(view.age(clock.now()).as_secs()));
+            let now = clock.now();
+            let node = &metrics.node;
+            node.journal(&readings::journal(&journal, &shipper, &caught_up, now));
+            node.identity_age(view.age(now));
+            node.process(&readings::process());
+            let snapshot = gateway.snapshot.load();
+            node.buffered(snapshot.intake.held_bytes());
+            node.configuration(snapshot.generation, &snapshot.policies.digest().to_string());
         })
     }
 

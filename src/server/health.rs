@@ -61,6 +61,7 @@ pub async fn serve(
 }
 
 async fn metrics(State(health): State<Health>) -> Result<String, StatusCode> {
+    health.metrics.node.ready(health.ready.load(Ordering::Acquire));
     (health.refresh)(&health.metrics);
     health
         .metrics

@@ -8,6 +8,7 @@ pub mod admin_ledger;
 pub mod assemble;
 pub mod health;
 pub mod listen;
+mod readings;
 pub mod run;
 pub mod simulated;
 pub mod snapshot;

@@ -17,6 +17,7 @@ use crate::pipeline::route::pattern::ModelPattern;
 use crate::pipeline::route::provider::{self, LABELS};
 use crate::pipeline::route::upstream;
 use crate::pipeline::route::{Route, Routes};
+use crate::telemetry::metrics::Metrics;
 use crate::types::ids::{ModelName, RoleName, UpstreamName};
 
 /// The configuration cannot be put to use.
@@ -71,10 +72,10 @@ fn join(mistakes: &[PolicyMistake]) -> String {
 ///
 /// # Errors
 /// [`CompileError`]
-pub fn compile(config: &Config, generation: u64) -> Result<Snapshot, CompileError> {
+pub fn compile(config: &Config, generation: u64, metrics: &Metrics) -> Result<Snapshot, CompileError> {
     let mut upstreams = Vec::new();
     for upstream in &config.upstreams {
-        upstreams.push(Arc::new(compile_upstream(config, upstream)?));
+        upstreams.push(Arc::new(compile_upstream(config, upstream, metrics)?));
     }
     let routes = config.routes.iter().map(|route| {
         let named = |name: &toml::Spanned<String>| {
@@ -83,9 +84,13 @@ pub fn compile(config: &Config, generation: u64) -> Result<Snapshot, CompileErro
                 .find(|upstream| upstream.name.as_str() == name.get_ref())
                 .map(Arc::clone)
         };
+        let pattern = route.model_pattern.get_ref();
+        let upstreams: Vec<Arc<upstream::Upstream>> = route.upstreams.iter().filter_map(named).collect();
+        let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
         Route {
-            pattern: ModelPattern::new(route.model_pattern.get_ref()),
-            upstreams: route.upstreams.iter().filter_map(named).collect(),
+            pattern: ModelPattern::new(pattern),
+            meters: Arc::new(metrics.route(pattern, &names)),
+            upstreams,
             upstream_model: route.upstream_model.as_deref().map(ModelName::from),
         }
     });
@@ -137,7 +142,11 @@ fn declared(model: &crate::config::file::Model) -> DeclaredModel {
     }
 }
 
-fn compile_upstream(config: &Config, upstream: &Upstream) -> Result<upstream::Upstream, CompileError> {
+fn compile_upstream(
+    config: &Config,
+    upstream: &Upstream,
+    metrics: &Metrics,
+) -> Result<upstream::Upstream, CompileError> {
     let name = upstream.name.get_ref().as_str();
     let label = upstream.provider.get_ref().as_str();
     let provider = provider::provider(label).ok_or_else(|| CompileError::Provider {
@@ -164,6 +173,7 @@ fn compile_upstream(config: &Config, upstream: &Upstream) -> Result<upstream::Up
         scheme: provider.scheme,
         credential,
         chat: overridden(provider.chat, &upstream.chat),
+        meters: metrics.upstream(name),
     })
 }
 

@@ -1,5 +1,7 @@
 //! The control plane behind the same door, and the listener of metrics and health.
 
+use std::collections::BTreeSet;
+
 use crate::support::anthropic_sim;
 use crate::support::client::{Call, Connection};
 use crate::support::gateway::Gateway;
@@ -100,6 +102,63 @@ async fn metrics_and_health_have_their_own_listener() {
         !metrics.contains("ada@acme.test") && !metrics.contains(&key),
         "labels are bounded and name nobody"
     );
+}
+
+#[tokio::test]
+async fn every_metric_is_documented_and_every_documented_one_is_there() {
+    let (gateway, _sim) = gateway().await;
+    let key = gateway.any_key().await;
+    for (key, status) in [(key.as_str(), 200), ("tg_live_wrong", 401)] {
+        let answer = gateway.call(&Call::messages(key, &ask("hello"))).await;
+        assert_eq!(answer.status, status);
+    }
+    let scrape = Connection::open(gateway.metrics)
+        .await
+        .call(&Call::new("GET", "/metrics"))
+        .await
+        .text();
+    let shown: BTreeSet<&str> = scrape
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    let page = include_str!("../../docs/reference/metrics.md");
+    let documented: BTreeSet<&str> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    assert_eq!(shown, documented);
+    let value = |series: &str| -> f64 {
+        let line = scrape.lines().find_map(|line| line.strip_prefix(series));
+        line.unwrap_or_else(|| panic!("{series} in {scrape}"))
+            .trim()
+            .parse()
+            .unwrap()
+    };
+    let of_route = "endpoint=\"messages\",outcome=\"complete\",route=\"claude-*\",upstream=\"sim\"";
+    assert_eq!(value(&format!("tollgate_requests_total{{{of_route}}}")), 1.0);
+    assert_eq!(value("tollgate_refusals_total{kind=\"not_identified\"}"), 1.0);
+    for stage in [
+        "identify",
+        "intake",
+        "inspect",
+        "route",
+        "decide",
+        "record",
+        "translate",
+    ] {
+        let count = value(&format!("tollgate_stage_seconds_count{{stage=\"{stage}\"}}"));
+        assert_eq!(count, 1.0, "{stage}");
+    }
+    assert_eq!(
+        value("tollgate_time_to_first_byte_seconds_count{route=\"claude-*\"}"),
+        1.0
+    );
+    assert_eq!(
+        value("tollgate_upstream_connect_seconds_count{upstream=\"sim\"}"),
+        1.0
+    );
+    assert_eq!(value("tollgate_configuration_generation"), 1.0);
+    assert!(value("tollgate_journal_leaves") >= 2.0 && value("process_resident_memory_bytes") > 1e6);
 }
 
 #[tokio::test]

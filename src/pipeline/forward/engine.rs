@@ -1,7 +1,7 @@
 //! Requests to upstreams on Pingora's pooled connector.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use pingora_core::connectors::ConnectorOptions;
@@ -78,24 +78,28 @@ impl Engine {
             .copied()
             .ok_or(crate::egress::resolve::Unresolved::NoAddress)?;
         let mut to = peer(&upstream.destination, address, self.deadlines.connect)?;
-        let (session, reused) = self.connect(&to).await?;
+        let (session, reused) = self.connect(upstream, &to).await?;
         match self.exchange(session, head, body).await {
             Ok(session) => return Ok(self.answer(session, to, true)),
             Err(Failure::Broken(_)) if reused => {}
             Err(failure) => return Err(failure),
         }
         to.group_key = FRESH;
-        let (session, _) = self.connect(&to).await?;
+        let (session, _) = self.connect(upstream, &to).await?;
         let session = self.exchange(session, head, body).await?;
         Ok(self.answer(session, to, false))
     }
 
-    async fn connect(&self, to: &HttpPeer) -> Result<(HttpSession, bool), Failure> {
+    async fn connect(&self, upstream: &Upstream, to: &HttpPeer) -> Result<(HttpSession, bool), Failure> {
+        let began = Instant::now();
         let (mut session, reused) = self
             .connector
             .get_http_session(to)
             .await
             .map_err(Failure::Connect)?;
+        if !reused {
+            upstream.meters.connected(began.elapsed());
+        }
         session.set_write_timeout(Some(self.deadlines.write));
         Ok((session, reused))
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use crate::pipeline::route::pattern::ModelPattern;
 use crate::pipeline::route::upstream::Upstream;
+use crate::telemetry::metrics::meters::RouteMeters;
 use crate::types::ids::ModelName;
 
 /// The suffix by which some clients ask for a long context; it is no part of the model's name.
@@ -23,6 +24,10 @@ pub struct Candidate {
     pub upstream: Arc<Upstream>,
     /// The name to ask for.
     pub served_model: ModelName,
+    /// The route that it comes from, as metrics count it.
+    pub meters: Arc<RouteMeters>,
+    /// Its place among the upstreams of that route.
+    pub position: usize,
 }
 
 /// One route, compiled.
@@ -34,6 +39,8 @@ pub struct Route {
     pub upstreams: Vec<Arc<Upstream>>,
     /// The name to ask for instead of the requested one.
     pub upstream_model: Option<ModelName>,
+    /// What is counted about it.
+    pub meters: Arc<RouteMeters>,
 }
 
 /// All routes; the first whose pattern matches is used.
@@ -59,10 +66,12 @@ impl Routes {
             .upstream_model
             .clone()
             .unwrap_or_else(|| ModelName::from(name));
-        let candidate = |upstream: &Arc<Upstream>| Candidate {
+        let candidate = |(position, upstream): (usize, &Arc<Upstream>)| Candidate {
             upstream: Arc::clone(upstream),
             served_model: served.clone(),
+            meters: Arc::clone(&route.meters),
+            position,
         };
-        route.upstreams.iter().map(candidate).collect()
+        route.upstreams.iter().enumerate().map(candidate).collect()
     }
 }

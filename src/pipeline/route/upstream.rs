@@ -3,6 +3,7 @@
 use crate::dialect::Dialect;
 use crate::dialect::openai::profile::ChatProfile;
 use crate::dialect::operation::Operation;
+use crate::telemetry::metrics::meters::UpstreamMeters;
 use crate::types::destination::Destination;
 use crate::types::ids::UpstreamName;
 use crate::types::secret::Secret;
@@ -33,6 +34,8 @@ pub struct Upstream {
     pub credential: Option<Secret<String>>,
     /// How its chat dialect differs from the plain one.
     pub chat: ChatProfile,
+    /// What is counted about it.
+    pub meters: UpstreamMeters,
 }
 
 impl Upstream {
