@@ -11,11 +11,12 @@ pub mod dialect;
 pub mod telemetry;
 
 // Floor 2: plain services. What the operator wrote, where connections may go, the append-only
-// journal, the store that auditors query, and the sealing of our own secrets.
+// journal, the store that auditors query, TLS material, and the sealing of our own secrets.
 pub mod config;
 pub mod egress;
 pub mod journal;
 pub mod store;
+pub mod tls;
 pub mod vault;
 
 // Floor 3: the governed path, one folder a stage.

@@ -4,7 +4,8 @@ use serde_json::json;
 
 use crate::cli::output::Output;
 use crate::cli::root::{Failed, Place};
-use crate::server::snapshot;
+use crate::server::assemble::StartError;
+use crate::server::{certificates, snapshot};
 use crate::telemetry::metrics::Metrics;
 
 /// Checks everything that can be checked without listening, and prints what it means: models,
@@ -13,6 +14,7 @@ pub fn check(place: &Place, output: &mut Output) -> Result<(), Failed> {
     let config = place.load()?;
     let metrics = Metrics::new().map_err(Failed::new)?;
     let snapshot = snapshot::compile(&config, 0, &metrics).map_err(Failed::usage)?;
+    certificates::load(&config).map_err(|error| Failed::usage(StartError::Tls(error)))?;
     let egress: Vec<String> = config
         .upstreams
         .iter()

@@ -81,7 +81,7 @@ impl Failed {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     // One provider of cryptography for everything that speaks TLS; a second call changes nothing.
-    let _ = rustls::crypto::ring::default_provider().install_default();
+    crate::tls::use_ring();
     let root = Root::parse();
     let mut output = Output::new(root.json);
     match run(root, &mut output) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::config::file::{Config, Model, Route, Upstream};
+use crate::config::file::{ClientCertificate, Config, Model, Route, Upstream};
 use crate::config::mistake::Collector;
 use crate::config::secret_source::SecretSource;
 
@@ -19,6 +19,16 @@ pub(crate) fn resolve_paths(config: &mut Config, data_dir: Option<&Path>) {
     }
     if let SecretSource::File(path) = &config.vault.key {
         config.vault.key = SecretSource::File(place(path, &folder, &data_dir));
+    }
+    if let Some(tls) = &mut config.server.tls {
+        let named = [
+            Some(&mut tls.certificate),
+            Some(&mut tls.key),
+            tls.client_ca.as_mut(),
+        ];
+        for path in named.into_iter().flatten() {
+            *path = place(path, &folder, &data_dir);
+        }
     }
     for path in [&mut config.policy.directory, &mut config.prices.file] {
         if !path.as_os_str().is_empty() {
@@ -40,6 +50,15 @@ pub(crate) fn values(config: &Config, mistakes: &mut Collector<'_>) {
         mistakes.add(
             None,
             "server.listen is empty: name at least one address, such as \"127.0.0.1:8080\"",
+        );
+    }
+    if let Some(tls) = &config.server.tls
+        && tls.client_ca.is_none()
+        && tls.client_certificate == ClientCertificate::Required
+    {
+        mistakes.add(
+            None,
+            "server.tls.client_certificate is required without server.tls.client_ca: name the authorities that issue them",
         );
     }
     if !config.store.url.starts_with("sqlite:") {

@@ -68,6 +68,36 @@ pub struct Server {
     pub buffered_bytes_max: ByteSize,
     /// The largest JSON answer that is read.
     pub answer_bytes_max: ByteSize,
+    /// TLS on the public listener; plain HTTP where absent.
+    pub tls: Option<Tls>,
+    /// Whether plain connections may begin with HTTP/2 (prior knowledge, RFC 9113, 3.3).
+    pub h2c: bool,
+}
+
+/// `server.tls`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain in PEM, the leaf first.
+    pub certificate: PathBuf,
+    /// Its private key in PEM.
+    pub key: PathBuf,
+    /// The authorities of client certificates in PEM; absent, clients are asked for none.
+    pub client_ca: Option<PathBuf>,
+    /// Whether clients must present a certificate.
+    #[serde(default)]
+    pub client_certificate: ClientCertificate,
+}
+
+/// Whether clients must present a certificate of `client_ca`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClientCertificate {
+    /// They may; a certificate of another authority is refused.
+    #[default]
+    Optional,
+    /// They must.
+    Required,
 }
 
 /// `[metrics]`

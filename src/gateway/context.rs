@@ -1,6 +1,5 @@
 //! What is known about a request from its head alone.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use http::HeaderMap;
@@ -8,6 +7,7 @@ use http::HeaderMap;
 use crate::types::clock::{Clock, Timestamp};
 use crate::types::entropy::Entropy;
 use crate::types::ids::RequestId;
+use crate::types::peer::Peer;
 
 /// The context of one request, made when its head has been read.
 #[derive(Clone, Debug)]
@@ -20,18 +20,13 @@ pub struct Context {
     pub started: Instant,
     /// The W3C trace id, the client's where it sent a valid one: 32 hex digits.
     pub trace_id: String,
-    /// The address of the connection's other end.
-    pub peer: Option<SocketAddr>,
+    /// The other end of the client's connection.
+    pub peer: Peer,
 }
 
 impl Context {
     /// The context of a request that begins now.
-    pub fn begin(
-        headers: &HeaderMap,
-        peer: Option<SocketAddr>,
-        clock: &dyn Clock,
-        entropy: &dyn Entropy,
-    ) -> Self {
+    pub fn begin(headers: &HeaderMap, peer: Peer, clock: &dyn Clock, entropy: &dyn Entropy) -> Self {
         let at = clock.now();
         let id = RequestId::generate(at, entropy);
         let trace_id = trace_id(headers).unwrap_or_else(|| id.as_uuid().simple().to_string());

@@ -67,9 +67,7 @@ fn request(session: &ServerSession, context: &Context) -> Option<Request<Body>> 
         .ok()?;
     *request.headers_mut() = end_to_end(&head.headers);
     request.extensions_mut().insert(context.id);
-    if let Some(peer) = context.peer {
-        request.extensions_mut().insert(peer);
-    }
+    request.extensions_mut().insert(context.peer.clone());
     Some(request)
 }
 

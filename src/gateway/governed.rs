@@ -99,6 +99,7 @@ pub(super) async fn serve(
     let mut envelope = Envelope {
         id: context.id,
         started_at: context.at,
+        peer: context.peer.clone(),
         labels: envelope::labels(headers, &context.trace_id),
         principal,
         operation,

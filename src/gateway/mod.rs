@@ -9,6 +9,7 @@ mod answers;
 mod attempts;
 pub mod context;
 pub mod control_door;
+pub mod door;
 pub mod endpoint;
 pub mod exchange;
 pub mod governed;
@@ -21,4 +22,5 @@ pub mod refuse;
 pub mod respond;
 pub mod snapshot;
 
-pub use proxy::{Door, Gateway};
+pub use door::Entrance;
+pub use proxy::Gateway;

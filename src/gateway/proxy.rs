@@ -1,16 +1,12 @@
-//! The door: every request that Pingora accepts comes in here, and only here.
+//! The gateway: what requests need, and which way each of them goes.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
 use bytes::Bytes;
 use http::StatusCode;
-use pingora_core::apps::{HttpPersistentSettings, HttpServerApp, ReusedHttpStream};
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v1::server::HttpSession as HttpSessionV1;
-use pingora_core::server::ShutdownWatch;
 use tokio::sync::watch;
 
 use crate::gateway::context::Context;
@@ -28,10 +24,8 @@ use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::words::{self as metrics, Outcome};
 use crate::types::clock::Clock;
 use crate::types::entropy::Entropy;
+use crate::types::peer::Peer;
 use crate::types::secret::Secret;
-
-/// The longest time in which a head has to arrive, the wait of an idle connection included.
-const HEAD_DEADLINE: Duration = Duration::from_secs(75);
 
 /// The data plane: everything that a request needs, shared by all of them.
 pub struct Gateway {
@@ -61,69 +55,14 @@ pub struct Gateway {
     pub in_flight: crate::gateway::in_flight::InFlight,
 }
 
-/// The gateway as Pingora's listening service calls it.
-pub struct Door(Arc<Gateway>);
-
-impl Door {
-    /// The door of this gateway.
-    pub const fn new(gateway: Arc<Gateway>) -> Self {
-        Self(gateway)
-    }
-}
-
-#[async_trait]
-impl HttpServerApp for Door {
-    async fn process_new_http(
-        self: &Arc<Self>,
-        mut session: ServerSession,
-        shutdown: &ShutdownWatch,
-    ) -> Option<ReusedHttpStream> {
-        let gateway = &self.0;
-        let mut stopping = shutdown.clone();
-        let read = tokio::select! {
-            biased;
-            read = tokio::time::timeout(HEAD_DEADLINE, session.read_request()) => read,
-            _ = stopping.wait_for(|stopping| *stopping) => return None,
-        };
-        match read {
-            Ok(Ok(true)) => {}
-            Ok(Ok(false)) => return None,
-            Ok(Err(error)) => {
-                gateway.unreadable(session, &error).await;
-                return None;
-            }
-            Err(_) => {
-                session.shutdown().await;
-                return None;
-            }
-        }
-        let _in_flight = gateway.in_flight.enter();
-        if *shutdown.borrow() {
-            session.set_keepalive(None);
-        }
-        session.set_pipelining_enabled(true);
-        if Box::pin(gateway.serve(&mut session)).await.is_err() {
-            // The client is gone, or what it was told is incomplete: the connection says so.
-            session.shutdown().await;
-            return None;
-        }
-        let settings = HttpPersistentSettings::for_session(&session);
-        let reusable = session.finish().await.ok().flatten()?;
-        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
-    }
-}
-
 impl Gateway {
     /// Serves one request whose head has been read. An error means that nothing more can be said
     /// on this connection.
-    async fn serve(&self, session: &mut ServerSession) -> pingora_error::Result<()> {
+    pub(super) async fn serve(&self, session: &mut ServerSession, peer: &Peer) -> pingora_error::Result<()> {
         let snapshot = self.snapshot.load_full();
         session.set_write_timeout(Some(snapshot.client_write));
-        let peer = session
-            .client_addr()
-            .and_then(|address| address.as_inet())
-            .copied();
-        let context = Context::begin(&session.req_header().headers, peer, &*self.clock, &*self.entropy);
+        let headers = &session.req_header().headers;
+        let context = Context::begin(headers, peer.clone(), &*self.clock, &*self.entropy);
         let head = session.req_header();
         let raw = session.as_http1().map(HttpSessionV1::get_headers_raw_bytes);
         let checked = raw.map_or(Ok(()), |raw| head::check(&raw));
@@ -234,7 +173,7 @@ impl Gateway {
     }
 
     /// Answers a head that Pingora could not parse; a broken connection gets nothing.
-    async fn unreadable(&self, mut session: ServerSession, error: &pingora_error::Error) {
+    pub(super) async fn unreadable(&self, mut session: ServerSession, error: &pingora_error::Error) {
         self.metrics.malformed_heads.inc();
         if matches!(error.etype(), pingora_error::ErrorType::InvalidHTTPHeader) {
             let id = crate::types::ids::RequestId::generate(self.clock.now(), &*self.entropy);

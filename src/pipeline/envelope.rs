@@ -7,6 +7,7 @@ use crate::journal::leaf::act::{Act, Labels};
 use crate::types::clock::Timestamp;
 use crate::types::digest::Sha256;
 use crate::types::ids::{ModelName, RequestId};
+use crate::types::peer::Peer;
 use crate::types::principal::Principal;
 
 /// The longest label that is kept, in bytes.
@@ -19,6 +20,8 @@ pub struct Envelope {
     pub id: RequestId,
     /// When it began.
     pub started_at: Timestamp,
+    /// The other end of the client's connection.
+    pub peer: Peer,
     /// Who asks.
     pub principal: Principal,
     /// What for.
@@ -42,6 +45,7 @@ impl Envelope {
             action: "invoke".into(),
             resource: self.requested_model.as_ref().map(|model| model.as_str().into()),
             labels: self.labels.clone(),
+            peer: Some(self.peer.clone()),
             ..Act::of_request(self.id).by(&self.principal)
         }
     }

@@ -38,6 +38,7 @@ use crate::server::readings;
 use crate::server::snapshot::{self, CompileError};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
+use crate::tls::pem::BadMaterial;
 use crate::types::clock::{Clock, SystemClock};
 use crate::types::entropy::{Entropy, SystemEntropy};
 use crate::types::secret::Secret;
@@ -93,6 +94,9 @@ pub enum StartError {
     /// The system does not say who we are.
     #[error("own user id: {0}")]
     OwnUser(std::io::Error),
+    /// TLS material of the listener cannot be used.
+    #[error("server.tls: {0}")]
+    Tls(#[from] BadMaterial),
     /// A declared tenant cannot be made.
     #[error("tenant: {0}")]
     Tenant(String),
@@ -276,9 +280,14 @@ fn issuer(config: &Config, first_address: Option<SocketAddr>) -> String {
         return config.server.public_url.trim_end_matches('/').to_owned();
     }
     let address = first_address.or_else(|| config.server.listen.first().copied());
+    let scheme = if config.server.tls.is_some() {
+        "https"
+    } else {
+        "http"
+    };
     address.map_or_else(
-        || "http://localhost".to_owned(),
-        |address| format!("http://{address}"),
+        || format!("{scheme}://localhost"),
+        |address| format!("{scheme}://{address}"),
     )
 }
 

@@ -5,12 +5,15 @@ use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
+use pingora_core::listeners::ListenerConfig;
+use pingora_core::listeners::tls::TlsSettings;
 use pingora_core::server::Fds;
 use pingora_core::services::Service as _;
 use pingora_core::services::listening::Service;
 use tokio::sync::watch;
 
-use crate::gateway::{Door, Gateway};
+use crate::gateway::Entrance;
+use crate::tls::listener::ListenerTls;
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -36,18 +39,41 @@ pub fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenErro
 /// Serves the data plane on bound listeners until `stop` turns true. Requests in flight go on
 /// afterwards; the gateway counts them.
 pub async fn serve(
-    gateway: Arc<Gateway>,
+    entrance: Entrance,
     listeners: Vec<(TcpListener, SocketAddr)>,
+    tls: Option<Arc<ListenerTls>>,
     stop: watch::Receiver<bool>,
 ) {
     let mut fds = Fds::new();
-    let mut service = Service::new("tollgate".to_owned(), Door::new(gateway));
+    let mut service = Service::new("tollgate".to_owned(), entrance);
     for (listener, address) in listeners {
         // The service takes a bound socket over when it is registered under the same text.
         fds.add(address.to_string(), listener.into_raw_fd());
-        service.add_tcp(&address.to_string());
+        let endpoint = ListenerConfig::tcp(address.to_string());
+        service.add_listener(match &tls {
+            Some(tls) => match settings(tls) {
+                Ok(settings) => endpoint.tls(settings),
+                Err(error) => {
+                    tracing::error!(%error, "TLS cannot be set up");
+                    return;
+                }
+            },
+            None => endpoint,
+        });
     }
     service
         .start_service(Some(Arc::new(Mutex::new(fds))), stop, 1)
         .await;
+}
+
+/// TLS 1.2 and 1.3, HTTP/2 before HTTP/1.1, certificates from replaceable material.
+fn settings(tls: &Arc<ListenerTls>) -> pingora_error::Result<TlsSettings> {
+    // These paths are never read: the resolver stands in their place.
+    let mut settings = TlsSettings::intermediate("", "")?;
+    settings.enable_h2();
+    settings.set_cert_resolver(Arc::<ListenerTls>::clone(tls));
+    if tls.asks_clients() {
+        settings.set_client_cert_verifier(Arc::<ListenerTls>::clone(tls));
+    }
+    Ok(settings)
 }

@@ -6,6 +6,7 @@
 
 pub mod admin_ledger;
 pub mod assemble;
+pub mod certificates;
 pub mod health;
 pub mod listen;
 mod readings;

@@ -10,9 +10,10 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::gateway::Entrance;
 use crate::server::assemble::{self, Node, StartError};
 use crate::server::health::{self, Health};
-use crate::server::listen;
+use crate::server::{certificates, listen};
 
 /// How long streams that were told to end may take for it.
 const CUT_GRACE: Duration = Duration::from_secs(3);
@@ -58,6 +59,7 @@ pub async fn run_until(
     stopped: impl Future<Output = ()>,
 ) -> Result<(), StartError> {
     let drain = config.timeouts.drain.0;
+    let tls = certificates::load(&config)?;
     let mut public = Vec::new();
     for address in &config.server.listen {
         public.push(listen::bind(*address)?);
@@ -71,7 +73,8 @@ pub async fn run_until(
     let node = assemble::node(&config, first, cutting).await?;
     let health = Health::new(node.gateway.metrics.clone(), node.gauges());
     let mut fronts = JoinSet::new();
-    fronts.spawn(listen::serve(Arc::clone(&node.gateway), public, stopping.clone()));
+    let entrance = Entrance::new(Arc::clone(&node.gateway), tls.clone(), config.server.h2c);
+    fronts.spawn(listen::serve(entrance, public, tls.clone(), stopping.clone()));
     let mut work = node.background(&finishing)?;
     let shown = health.clone();
     let metrics_finish = finishing.clone();
@@ -80,6 +83,9 @@ pub async fn run_until(
             tracing::error!(%error, "the metrics listener failed");
         }
     });
+    if let Some(tls) = tls {
+        work.spawn(certificates::watch(tls, finishing.clone()));
+    }
     health.set_ready(true);
     let whereabouts = Started {
         public: addresses,

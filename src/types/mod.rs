@@ -14,6 +14,7 @@
 //! - **finding**: a secret seen in a text: rule, place, keyed fingerprint; never the text.
 //! - **permit**, **denial**: the two outcomes of a decision.
 //! - **leaf**: one record of the journal; **epoch**: one unbroken run of a node's journal.
+//! - **peer**: the other end of a client's connection: its address, and its certificate where it proved one.
 //! - **open**, **close**: the leaves written before a request leaves and after it ended.
 
 pub mod clock;
@@ -22,6 +23,7 @@ pub mod digest;
 pub mod entropy;
 pub mod ids;
 pub mod money;
+pub mod peer;
 pub mod principal;
 pub mod secret;
 pub mod usage;

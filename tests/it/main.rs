@@ -29,4 +29,5 @@ mod secrets;
 mod shutdown;
 mod streams;
 mod tidy;
+mod tls;
 mod vectors;

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::clock::Timestamp;
 use crate::types::digest::Sha256;
 use crate::types::ids::{ModelName, RequestId, SessionId, TenantId, UserId};
+use crate::types::peer::Peer;
 use crate::types::principal::{Credential, Principal};
 
 /// Who wants to do what. Every leaf about a request repeats it, so that each can be read alone.
@@ -33,6 +34,9 @@ pub struct Act {
     /// What it does it to: a model, a tool, an endpoint.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resource: Option<Box<str>>,
+    /// The other end of the client's connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peer: Option<Peer>,
 }
 
 impl Act {
@@ -47,6 +51,7 @@ impl Act {
             labels: Labels::default(),
             action: Box::default(),
             resource: None,
+            peer: None,
         }
     }
 

@@ -2,13 +2,20 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
 
 use crate::support::sse::{self, Event, EventReader};
 use crate::support::wait::within;
-use crate::support::wire::{Framing, Head, LAST_CHUNK, Wire, as_chunk};
+use crate::support::wire::{Framing, Head, LAST_CHUNK, Socket, Wire, as_chunk};
+
+/// The name by which clients know the gateway.
+pub const GATEWAY_NAME: &str = "gateway.test";
 
 /// A request to be sent.
 #[derive(Clone, Debug)]
@@ -175,6 +182,19 @@ impl Answer {
     }
 }
 
+async fn connect(address: SocketAddr) -> TcpStream {
+    TcpStream::connect(address)
+        .await
+        .expect("the gateway accepts connections")
+}
+
+async fn handshake(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Socket> {
+    let name = ServerName::try_from(GATEWAY_NAME).expect("a name");
+    let connecting = TlsConnector::from(config).connect(name, connect(address).await);
+    let stream = within("a TLS handshake", connecting).await?;
+    Ok(Socket::Tls(Box::new(stream.into())))
+}
+
 /// A keep-alive connection to the gateway.
 #[derive(Debug)]
 pub struct Connection {
@@ -184,12 +204,29 @@ pub struct Connection {
 impl Connection {
     /// Connects.
     pub async fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address)
-            .await
-            .expect("the gateway accepts connections");
         Self {
-            wire: Wire::new(stream),
+            wire: Wire::new(connect(address).await),
         }
+    }
+
+    /// Connects with TLS.
+    ///
+    /// # Errors
+    /// The handshake failed, on either side.
+    pub async fn open_tls(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Self> {
+        Ok(Self {
+            wire: Wire::new(handshake(address, config).await?),
+        })
+    }
+
+    /// The leaf certificate that the gateway showed, as DER bytes.
+    pub fn server_certificate(&self) -> Option<Vec<u8>> {
+        self.wire.server_certificate()
+    }
+
+    /// The protocol that was negotiated in the handshake.
+    pub fn protocol(&self) -> Option<String> {
+        self.wire.protocol()
     }
 
     /// Sends raw bytes. A gateway that refuses early may have closed: that is for the reader to see.

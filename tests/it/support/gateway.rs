@@ -1,10 +1,13 @@
 //! The real binary as a child process.
 
 use std::fs::File;
+use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
 
+use rustls::ClientConfig;
 use serde_json::Value;
 
 use crate::support::client::{Answer, Call, Connection, Stream};
@@ -89,6 +92,8 @@ pub struct Gateway {
     pub address: SocketAddr,
     /// The listener of metrics and health.
     pub metrics: SocketAddr,
+    /// What clients of the public listener speak TLS with; plain HTTP without it.
+    pub tls: Option<Arc<ClientConfig>>,
     environment: Vec<(String, String)>,
     child: Child,
 }
@@ -102,6 +107,7 @@ impl Gateway {
             home,
             address: nowhere,
             metrics: nowhere,
+            tls: None,
             environment,
             child,
         };
@@ -206,7 +212,19 @@ impl Gateway {
 
     /// A connection to the public listener.
     pub async fn connect(&self) -> Connection {
-        Connection::open(self.address).await
+        match &self.tls {
+            None => Connection::open(self.address).await,
+            Some(_) => self.try_connect().await.expect("the handshake succeeds"),
+        }
+    }
+
+    /// A TLS connection to the public listener, where the handshake may fail.
+    ///
+    /// # Errors
+    /// The handshake failed.
+    pub async fn try_connect(&self) -> io::Result<Connection> {
+        let config = self.tls.clone().expect("the test gave a TLS configuration");
+        Connection::open_tls(self.address, config).await
     }
 
     /// One request on a connection of its own.

@@ -11,6 +11,7 @@ pub mod prompt;
 pub mod records;
 pub mod setup;
 pub mod sse;
+pub mod tls;
 pub mod upstream;
 pub mod wait;
 pub mod wire;

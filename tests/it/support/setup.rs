@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::support::gateway::Gateway;
 use crate::support::home::Home;
+use crate::support::tls::Pair;
 use crate::support::upstream::Upstream;
 
 /// The credential of the gateway at its upstreams.
@@ -62,6 +63,23 @@ impl Setup {
         let section = self.sections.entry(section.to_owned()).or_default();
         section.insert(key.to_owned(), value.to_owned());
         self
+    }
+
+    /// Puts a file beside the configuration.
+    pub fn file(self, name: &str, text: &str) -> Self {
+        self.home.write(name, text);
+        self
+    }
+
+    /// Serves TLS with this certificate; `more` are further keys of `server.tls`.
+    pub fn tls(self, pair: &Pair, more: &str) -> Self {
+        self.file("tls.crt", &pair.certificate)
+            .file("tls.key", &pair.key)
+            .set(
+                "server",
+                "tls",
+                &format!("{{ certificate = \"tls.crt\", key = \"tls.key\"{more} }}"),
+            )
     }
 
     /// Adds an upstream that is called with [`UPSTREAM_KEY`].

@@ -4,6 +4,7 @@ use std::io;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_rustls::TlsStream;
 
 /// A message head as it came.
 #[derive(Clone, Debug, Default)]
@@ -92,17 +93,43 @@ pub enum Framing {
     Done,
 }
 
+/// A connection, plain or in TLS.
+#[derive(Debug)]
+pub enum Socket {
+    /// Plain TCP.
+    Plain(TcpStream),
+    /// TLS over it.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Socket {
+    fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self::Plain(stream)
+    }
+}
+
 /// One end of a connection, with what was read and not yet used.
 #[derive(Debug)]
 pub struct Wire {
-    stream: TcpStream,
+    stream: Socket,
     buffer: Vec<u8>,
 }
 
 impl Wire {
     /// This end of the connection, nothing read yet.
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: impl Into<Socket>) -> Self {
+        let stream = stream.into();
         stream
+            .tcp()
             .set_nodelay(true)
             .expect("a fresh socket takes TCP_NODELAY");
         Self {
@@ -111,19 +138,48 @@ impl Wire {
         }
     }
 
+    /// The leaf certificate of the other end, as DER bytes.
+    pub fn server_certificate(&self) -> Option<Vec<u8>> {
+        match &self.stream {
+            Socket::Plain(_) => None,
+            Socket::Tls(stream) => Some(stream.get_ref().1.peer_certificates()?.first()?.to_vec()),
+        }
+    }
+
+    /// The protocol that was negotiated in the handshake.
+    pub fn protocol(&self) -> Option<String> {
+        match &self.stream {
+            Socket::Plain(_) => None,
+            Socket::Tls(stream) => {
+                let name = stream.get_ref().1.alpn_protocol()?;
+                Some(String::from_utf8_lossy(name).into_owned())
+            }
+        }
+    }
+
     /// Writes all bytes at once.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.stream.write_all(bytes).await
+        match &mut self.stream {
+            Socket::Plain(stream) => stream.write_all(bytes).await,
+            Socket::Tls(stream) => {
+                stream.write_all(bytes).await?;
+                stream.flush().await
+            }
+        }
     }
 
     /// Says that nothing more will be sent (FIN), and stays to read.
     pub async fn finish(&mut self) -> io::Result<()> {
-        self.stream.shutdown().await
+        match &mut self.stream {
+            Socket::Plain(stream) => stream.shutdown().await,
+            Socket::Tls(stream) => stream.shutdown().await,
+        }
     }
 
     /// Ends the connection with a reset (RST).
     pub fn reset(self) {
         self.stream
+            .tcp()
             .set_zero_linger()
             .expect("an open socket takes SO_LINGER");
     }
@@ -224,7 +280,10 @@ impl Wire {
 
     async fn fill(&mut self) -> io::Result<usize> {
         self.buffer.reserve(64 * 1024);
-        self.stream.read_buf(&mut self.buffer).await
+        match &mut self.stream {
+            Socket::Plain(stream) => stream.read_buf(&mut self.buffer).await,
+            Socket::Tls(stream) => stream.read_buf(&mut self.buffer).await,
+        }
     }
 
     fn take(&mut self, count: usize) -> Vec<u8> {

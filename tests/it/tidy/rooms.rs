@@ -6,7 +6,7 @@ use crate::tidy::{Source, bites, check};
 const FLOORS: [&[&str]; 7] = [
     &["types"],
     &["telemetry", "dialect"],
-    &["store", "journal", "vault", "egress", "config"],
+    &["store", "journal", "tls", "vault", "egress", "config"],
     &["pipeline"],
     &["gateway", "control", "jobs", "runner"],
     &["server"],
@@ -25,7 +25,7 @@ const STAGES: [&str; 7] = [
 ];
 
 /// Foreign crates, and all places that may name them.
-const HOMES: [(&str, &[&str]); 7] = [
+const HOMES: [(&str, &[&str]); 9] = [
     (
         "pingora_",
         &["src/gateway/", "src/pipeline/forward/", "src/server/listen.rs"],
@@ -40,6 +40,8 @@ const HOMES: [(&str, &[&str]); 7] = [
             "src/server/simulated.rs",
         ],
     ),
+    ("rustls::", &["src/tls/"]),
+    ("x509_parser::", &["src/tls/"]),
     ("sqlx::", &["src/store/"]),
     ("rusqlite::", &["src/journal/"]),
     ("clap::", &["src/cli/"]),

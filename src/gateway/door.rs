@@ -1,0 +1,168 @@
+//! The door: every connection that Pingora accepts comes in here, and only here.
+//!
+//! What a connection proves about its other end is established once, before its first request, and
+//! travels to each of its requests as a value.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use pingora_core::apps::{
+    HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp,
+};
+use pingora_core::protocols::Stream;
+use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora_core::server::ShutdownWatch;
+
+use crate::gateway::Gateway;
+use crate::tls::identity;
+use crate::tls::listener::ListenerTls;
+use crate::types::peer::Peer;
+
+/// The longest time in which a head has to arrive, the wait of an idle connection included.
+pub(super) const HEAD_DEADLINE: Duration = Duration::from_secs(75);
+
+/// Requests that one HTTP/2 connection may have in flight.
+const H2_STREAMS_MAX: u32 = 100;
+
+/// The largest head of an HTTP/2 request, in bytes; `head.rs` has the same bound for HTTP/1.1.
+const H2_HEAD_BYTES_MAX: u32 = 64 * 1024;
+
+/// What a client may send of one HTTP/2 body before it has been read, in bytes. The protocol's own
+/// 64 KiB would make an upload of 20 MiB wait for 320 round trips.
+const H2_STREAM_WINDOW: u32 = 1024 * 1024;
+
+/// The same for all bodies of one connection: what an unread connection can hold in memory.
+const H2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// Every connection, before it has a protocol.
+pub struct Entrance {
+    gateway: Arc<Gateway>,
+    tls: Option<Arc<ListenerTls>>,
+    options: HttpServerOptions,
+}
+
+impl Entrance {
+    /// The entrance to this gateway; `h2c` lets plain connections begin with HTTP/2.
+    pub fn new(gateway: Arc<Gateway>, tls: Option<Arc<ListenerTls>>, h2c: bool) -> Self {
+        let mut options = HttpServerOptions::default();
+        options.h2c = h2c;
+        options.h2_idle_timeout = Some(HEAD_DEADLINE);
+        Self {
+            gateway,
+            tls,
+            options,
+        }
+    }
+
+    /// What the connection proves about its other end; `None` when it must not be served.
+    fn peer(&self, stream: &Stream) -> Option<Peer> {
+        let digest = stream.get_socket_digest();
+        let address = digest.as_ref().and_then(|digest| digest.peer_addr()?.as_inet());
+        let mut peer = Peer {
+            address: address.map(|address| address.ip().to_canonical()),
+            certificate: None,
+        };
+        let chain = stream.get_ssl().and_then(|tls| tls.peer_cert_chain_der());
+        if let (Some(chain @ [leaf, ..]), Some(tls)) = (chain, &self.tls) {
+            if !tls.accepts(chain, self.gateway.clock.now()) {
+                tracing::info!(peer = ?peer.address, "a resumed session's certificate is no longer accepted");
+                return None;
+            }
+            peer.certificate = Some(identity::of_certificate(leaf)?);
+        }
+        Some(peer)
+    }
+}
+
+#[async_trait]
+impl ServerApp for Entrance {
+    async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let door = Arc::new(Door {
+            gateway: Arc::clone(&self.gateway),
+            options: self.options.clone(),
+            peer: self.peer(&stream)?,
+            begun: AtomicBool::new(false),
+        });
+        // Once a request has begun, deadlines of its own hold; until then there is this one, which
+        // covers the HTTP/2 preface, too.
+        let silence = async {
+            tokio::time::sleep(HEAD_DEADLINE).await;
+            if door.begun.load(Ordering::Relaxed) {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::select! {
+            left = door.process_new(stream, shutdown) => left,
+            () = silence => None,
+        }
+    }
+}
+
+/// The way in for the requests of one connection.
+struct Door {
+    gateway: Arc<Gateway>,
+    options: HttpServerOptions,
+    peer: Peer,
+    /// Whether a request was ever waited for.
+    begun: AtomicBool,
+}
+
+#[async_trait]
+impl HttpServerApp for Door {
+    async fn process_new_http(
+        self: &Arc<Self>,
+        mut session: ServerSession,
+        shutdown: &ShutdownWatch,
+    ) -> Option<ReusedHttpStream> {
+        self.begun.store(true, Ordering::Relaxed);
+        let gateway = &self.gateway;
+        let mut stopping = shutdown.clone();
+        let read = tokio::select! {
+            biased;
+            read = tokio::time::timeout(HEAD_DEADLINE, session.read_request()) => read,
+            _ = stopping.wait_for(|stopping| *stopping) => return None,
+        };
+        match read {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return None,
+            Ok(Err(error)) => {
+                gateway.unreadable(session, &error).await;
+                return None;
+            }
+            Err(_) => {
+                session.shutdown().await;
+                return None;
+            }
+        }
+        let _in_flight = gateway.in_flight.enter();
+        if *shutdown.borrow() {
+            session.set_keepalive(None);
+        }
+        session.set_pipelining_enabled(true);
+        if Box::pin(gateway.serve(&mut session, &self.peer)).await.is_err() {
+            // The client is gone, or what it was told is incomplete: the connection says so.
+            session.shutdown().await;
+            return None;
+        }
+        let settings = HttpPersistentSettings::for_session(&session);
+        let reusable = session.finish().await.ok().flatten()?;
+        Some(ReusedHttpStream::from_reusable_stream(reusable, settings))
+    }
+
+    fn h2_options(&self) -> Option<H2Options> {
+        let mut options = default_h2_options();
+        options
+            .max_concurrent_streams(H2_STREAMS_MAX)
+            .max_header_list_size(H2_HEAD_BYTES_MAX)
+            .initial_window_size(H2_STREAM_WINDOW)
+            .initial_connection_window_size(H2_CONNECTION_WINDOW);
+        Some(options)
+    }
+
+    fn server_options(&self) -> Option<&HttpServerOptions> {
+        Some(&self.options)
+    }
+}

@@ -1,0 +1,17 @@
+//! TLS: what files hold is read and judged here, before anything uses it.
+//!
+//! Input: paths of certificates, keys and authorities. Output: material that rustls accepts, the
+//! listener's replaceable certificate, the identity in a client's certificate. Never: a connection
+//! (those are the gateway's and the engine's), a check that can be switched off, a key in a message.
+
+pub mod authorities;
+pub mod identity;
+pub mod key_pair;
+pub mod listener;
+pub mod pem;
+
+/// Makes ring the cryptography of every rustls configuration in this process that names none. Only
+/// the first call counts.
+pub fn use_ring() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}

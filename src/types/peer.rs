@@ -1,0 +1,31 @@
+//! The other end of a client's connection.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::types::digest::Sha256;
+
+/// Where a request comes from, as far as the connection proves it. Never taken from what a client
+/// says about itself: an address out of a header counts only when a trusted proxy wrote it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Peer {
+    /// The client's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
+    /// The certificate whose key the client holds, issued by an authority of `client_ca`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<ClientCertificate>,
+}
+
+/// The identity in a client's verified certificate.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClientCertificate {
+    /// The subject, such as `CN=ada, O=Acme` (RFC 4514 order as issued).
+    pub subject: Box<str>,
+    /// The subject's alternative names: DNS names, mail addresses and URIs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub names: Vec<Box<str>>,
+    /// SHA-256 over the certificate's DER bytes.
+    pub sha256: Sha256,
+}
