@@ -43,7 +43,7 @@ pub fn demo(demo: &Demo, data: Option<&Path>, output: &mut Output) -> Result<(),
     let (simulation, simulated_at) =
         listen::bind(SocketAddr::from(([127, 0, 0, 1], 0))).map_err(Failed::new)?;
     let config = config(demo, &data, simulated_at)?;
-    start_logs(&config)?;
+    let _log = start_logs(&config)?;
     runtime()?.block_on(async {
         let (stop, stopping) = watch::channel(false);
         let simulation = simulated::serve(simulation, stopping);

@@ -6,11 +6,11 @@ use crate::config::Config;
 use crate::config::file::LogFormat;
 use crate::server::assemble::Node;
 use crate::server::run;
-use crate::telemetry::logs;
+use crate::telemetry::logs::{self, Lines};
 
 /// Runs the gateway until SIGTERM or SIGINT, and prints where it listens.
 pub fn serve(config: Config, output: &mut Output) -> Result<(), Failed> {
-    start_logs(&config)?;
+    let _log = start_logs(&config)?;
     runtime()?.block_on(async {
         let announce = async |started: &run::Started, _: &Node| {
             for address in &started.public {
@@ -22,8 +22,8 @@ pub fn serve(config: Config, output: &mut Output) -> Result<(), Failed> {
     })
 }
 
-/// Starts logging as configured.
-pub(super) fn start_logs(config: &Config) -> Result<(), Failed> {
+/// Starts logging as configured, until the result is dropped.
+pub(super) fn start_logs(config: &Config) -> Result<Lines, Failed> {
     let format = match config.log.format {
         LogFormat::Text => logs::Format::Text,
         LogFormat::Json => logs::Format::Json,

@@ -246,6 +246,8 @@ pub struct Upstream {
     pub endpoint: Destination,
     /// The name of its credential under `[secrets]`; none for upstreams that want none.
     pub api_key_secret: Option<Spanned<String>>,
+    /// Whether it gets `traceparent` and `tracestate`; not, where absent.
+    pub trace_context: Option<bool>,
     /// What differs from the provider's usual chat-completions dialect.
     #[serde(default)]
     pub chat: Chat,

@@ -122,6 +122,11 @@ impl<'a> Attempts<'a> {
         }
     }
 
+    /// The route that was taken, once a candidate was tried.
+    pub(super) fn route(&self) -> Option<&'a str> {
+        self.last.map(|candidate| candidate.meters.pattern())
+    }
+
     /// The record's close, when everything is over.
     pub(super) fn into_close(mut self) -> Close {
         self.close.latency_us = Some(micros(self.context.started.elapsed()));
@@ -174,6 +179,10 @@ impl<'a> Attempts<'a> {
         let client = ClientHead {
             headers: &asked.headers,
             query: asked.uri.query(),
+            onward: candidate
+                .upstream
+                .trace_context
+                .then(|| self.context.trace.onward(self.close.attempts.len())),
         };
         let head = match head::build(&candidate.upstream, prepared, &client) {
             Ok(head) => head,

@@ -14,6 +14,7 @@ use crate::gateway::context::Context;
 use crate::gateway::intake::Body;
 use crate::gateway::proxy::Gateway;
 use crate::gateway::refuse::{self, ErrorShape};
+use crate::gateway::request_line;
 use crate::gateway::snapshot::Snapshot;
 use crate::journal::leaf::decision::{self, DecisionRow};
 use crate::pipeline::admit::Admission;
@@ -91,7 +92,7 @@ pub(super) async fn serve(
         Ok(principal) => principal,
         Err(refusal) => {
             return gateway
-                .refuse(session, &refusal, ErrorShape::Anthropic, context, endpoint)
+                .refuse(session, &refusal, ErrorShape::Anthropic, context, endpoint, None)
                 .await;
         }
     };
@@ -100,7 +101,7 @@ pub(super) async fn serve(
         id: context.id,
         started_at: context.at,
         peer: context.peer.clone(),
-        labels: envelope::labels(headers, &context.trace_id),
+        labels: envelope::labels(headers, &context.trace.id),
         principal,
         operation,
         config_generation: snapshot.generation,
@@ -121,8 +122,16 @@ pub(super) async fn serve(
         Ok(record) => record,
         Err(error) => {
             let refusal = unrecordable(&error);
+            let principal = Some(&envelope.principal);
             return gateway
-                .refuse(session, &refusal, ErrorShape::Anthropic, context, endpoint)
+                .refuse(
+                    session,
+                    &refusal,
+                    ErrorShape::Anthropic,
+                    context,
+                    endpoint,
+                    principal,
+                )
                 .await;
         }
     };
@@ -280,16 +289,9 @@ async fn forward(
     gateway.metrics.open_requests.dec();
     drop(decided.body);
     attempts.count();
+    let route = attempts.route();
     let close = attempts.into_close();
-    let outcome = close.outcome.as_str();
-    tracing::debug!(
-        request = %context.id.wire(),
-        trace = %context.trace_id,
-        generation = snapshot.generation,
-        outcome,
-        status = close.status,
-        "served"
-    );
+    request_line::forwarded(context, metered(envelope.operation), envelope, route, &close);
     record.close(close);
     told
 }
@@ -329,6 +331,7 @@ async fn decline_rate(
                 ErrorShape::Anthropic,
                 context,
                 metered(envelope.operation),
+                Some(principal),
             )
             .await;
     };
@@ -393,6 +396,7 @@ async fn decline_counted(
             ErrorShape::Anthropic,
             context,
             metered(envelope.operation),
+            Some(&envelope.principal),
         )
         .await
 }

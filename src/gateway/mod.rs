@@ -19,8 +19,10 @@ pub mod intake;
 pub mod models;
 pub mod proxy;
 pub mod refuse;
+mod request_line;
 pub mod respond;
 pub mod snapshot;
+pub mod trace;
 
 pub use door::Entrance;
 pub use proxy::Gateway;

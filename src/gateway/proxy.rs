@@ -14,7 +14,7 @@ use crate::gateway::control_door::ControlPlane;
 use crate::gateway::endpoint::{Endpoint, endpoint};
 use crate::gateway::refuse::{self, ErrorShape};
 use crate::gateway::snapshot::Snapshot;
-use crate::gateway::{control_door, governed, head, models, respond};
+use crate::gateway::{control_door, governed, head, models, request_line, respond};
 use crate::journal::Journal;
 use crate::pipeline::coalesce::Coalescer;
 use crate::pipeline::forward::Engine;
@@ -25,6 +25,7 @@ use crate::telemetry::metrics::words::{self as metrics, Outcome};
 use crate::types::clock::Clock;
 use crate::types::entropy::Entropy;
 use crate::types::peer::Peer;
+use crate::types::principal::Principal;
 use crate::types::secret::Secret;
 
 /// The data plane: everything that a request needs, shared by all of them.
@@ -62,7 +63,7 @@ impl Gateway {
         let snapshot = self.snapshot.load_full();
         session.set_write_timeout(Some(snapshot.client_write));
         let headers = &session.req_header().headers;
-        let context = Context::begin(headers, peer.clone(), &*self.clock, &*self.entropy);
+        let context = Context::begin(headers, peer.clone(), &snapshot, &*self.clock, &*self.entropy);
         let head = session.req_header();
         let raw = session.as_http1().map(HttpSessionV1::get_headers_raw_bytes);
         let checked = raw.map_or(Ok(()), |raw| head::check(&raw));
@@ -75,18 +76,15 @@ impl Gateway {
             Ok(Endpoint::Models) => self.list_models(&snapshot, session, &context, shape).await,
             Ok(Endpoint::Model(id)) => self.show_model(&snapshot, session, &context, shape, &id).await,
             Ok(Endpoint::Probe) => {
-                self.metrics.unrouted(metrics::Endpoint::Probe, Outcome::Complete);
                 let text = Bytes::from_static(b"tollgate\n");
-                respond::whole(session, StatusCode::OK, "text/plain", &[], context.id, text).await
+                let sent = respond::whole(session, StatusCode::OK, "text/plain", &[], context.id, text).await;
+                self.served_here(&context, metrics::Endpoint::Probe, None, sent)
             }
             Ok(Endpoint::Control) => match control_door::serve(session, &self.control, &context).await {
-                Ok(sent) => {
-                    self.metrics
-                        .unrouted(metrics::Endpoint::Control, Outcome::Complete);
-                    sent
-                }
+                Ok(sent) => self.served_here(&context, metrics::Endpoint::Control, None, sent),
                 Err(refusal) => {
-                    self.refuse(session, &refusal, shape, &context, metrics::Endpoint::Control)
+                    let endpoint = metrics::Endpoint::Control;
+                    self.refuse(session, &refusal, shape, &context, endpoint, None)
                         .await
                 }
             },
@@ -97,13 +95,32 @@ impl Gateway {
                     ErrorShape::Anthropic,
                     &context,
                     metrics::Endpoint::None,
+                    None,
                 )
                 .await
             }
         }
     }
 
-    /// Refuses a request and counts it.
+    /// Counts and logs a request that was answered without being governed.
+    fn served_here(
+        &self,
+        context: &Context,
+        endpoint: metrics::Endpoint,
+        principal: Option<&Principal>,
+        sent: pingora_error::Result<()>,
+    ) -> pingora_error::Result<()> {
+        let outcome = if sent.is_ok() {
+            Outcome::Complete
+        } else {
+            Outcome::ClientGone
+        };
+        self.metrics.unrouted(endpoint, outcome);
+        request_line::served_here(context, endpoint, principal, outcome);
+        sent
+    }
+
+    /// Refuses a request, counts and logs it.
     pub(super) async fn refuse(
         &self,
         session: &mut ServerSession,
@@ -111,10 +128,13 @@ impl Gateway {
         shape: ErrorShape,
         context: &Context,
         endpoint: metrics::Endpoint,
+        principal: Option<&Principal>,
     ) -> pingora_error::Result<()> {
         self.metrics.refused(refusal.kind.as_str());
         self.metrics.unrouted(endpoint, Outcome::Refused);
-        tracing::info!(request = %context.id.wire(), kind = refusal.kind.as_str(), endpoint = endpoint.as_str(), "refused");
+        let agent = session.get_header_bytes(http::header::USER_AGENT);
+        let (status, _) = refuse::status_and_type(refusal.kind, agent);
+        request_line::refused(context, endpoint, principal, refusal.kind, status);
         refuse::send(session, refusal, shape, context.id).await
     }
 
@@ -129,15 +149,14 @@ impl Gateway {
             Ok(principal) => principal,
             Err(refusal) => {
                 return self
-                    .refuse(session, &refusal, shape, context, metrics::Endpoint::Models)
+                    .refuse(session, &refusal, shape, context, metrics::Endpoint::Models, None)
                     .await;
             }
         };
         let allowed = models::allowed(&snapshot.models, &snapshot.routes, &snapshot.policies, &principal);
-        self.metrics
-            .unrouted(metrics::Endpoint::Models, Outcome::Complete);
         let body = models::list(&allowed, shape);
-        respond::whole(session, StatusCode::OK, "application/json", &[], context.id, body).await
+        let sent = respond::whole(session, StatusCode::OK, "application/json", &[], context.id, body).await;
+        self.served_here(context, metrics::Endpoint::Models, Some(&principal), sent)
     }
 
     async fn show_model(
@@ -152,7 +171,7 @@ impl Gateway {
             Ok(principal) => principal,
             Err(refusal) => {
                 return self
-                    .refuse(session, &refusal, shape, context, metrics::Endpoint::Models)
+                    .refuse(session, &refusal, shape, context, metrics::Endpoint::Models, None)
                     .await;
             }
         };
@@ -163,13 +182,19 @@ impl Gateway {
                 "no such model: GET /v1/models lists what you may use",
             );
             return self
-                .refuse(session, &refusal, shape, context, metrics::Endpoint::Models)
+                .refuse(
+                    session,
+                    &refusal,
+                    shape,
+                    context,
+                    metrics::Endpoint::Models,
+                    Some(&principal),
+                )
                 .await;
         };
-        self.metrics
-            .unrouted(metrics::Endpoint::Models, Outcome::Complete);
         let body = models::one(model, shape);
-        respond::whole(session, StatusCode::OK, "application/json", &[], context.id, body).await
+        let sent = respond::whole(session, StatusCode::OK, "application/json", &[], context.id, body).await;
+        self.served_here(context, metrics::Endpoint::Models, Some(&principal), sent)
     }
 
     /// Answers a head that Pingora could not parse; a broken connection gets nothing.

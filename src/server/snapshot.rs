@@ -173,6 +173,7 @@ fn compile_upstream(
         scheme: provider.scheme,
         credential,
         chat: overridden(provider.chat, &upstream.chat),
+        trace_context: upstream.trace_context.unwrap_or(false),
         meters: metrics.upstream(name),
     })
 }

@@ -21,6 +21,7 @@ mod identity;
 mod ledger;
 mod mocks;
 mod models;
+mod observed;
 mod policy;
 mod recorded;
 mod refusals;

@@ -14,6 +14,17 @@ pub struct ClientHead<'a> {
     pub headers: &'a HeaderMap,
     /// The query as it came, without the question mark.
     pub query: Option<&'a str>,
+    /// What the upstream is told about the trace, if anything.
+    pub onward: Option<Onward>,
+}
+
+/// The trace as the next hop is told (W3C Trace Context).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Onward {
+    /// `traceparent`
+    pub parent: String,
+    /// `tracestate`
+    pub state: Option<String>,
 }
 
 /// Builds the head of the request to an upstream.
@@ -57,6 +68,12 @@ fn assemble(
     }
     head.insert_header(CONTENT_TYPE, "application/json")?;
     head.insert_header(http::header::CONTENT_LENGTH, prepared.body.len())?;
+    if let Some(onward) = &client.onward {
+        head.insert_header("traceparent", &onward.parent)?;
+        if let Some(state) = onward.state.as_ref().filter(|state| !repeats(state.as_bytes())) {
+            head.insert_header("tracestate", state)?;
+        }
+    }
     if let Some(key) = &upstream.credential {
         let (name, value) = match upstream.scheme {
             CredentialScheme::XApiKey => (HeaderName::from_static("x-api-key"), key.expose().clone()),
@@ -121,6 +138,8 @@ mod tests {
             ("cookie", false),
             ("accept-encoding", false),
             ("x-forwarded-for", false),
+            ("traceparent", false),
+            ("tracestate", false),
         ] {
             assert_eq!(is_listed(&HeaderName::from_static(name)), passes, "{name}");
         }

@@ -34,6 +34,8 @@ pub struct Upstream {
     pub credential: Option<Secret<String>>,
     /// How its chat dialect differs from the plain one.
     pub chat: ChatProfile,
+    /// Whether it is told which trace a request belongs to.
+    pub trace_context: bool,
     /// What is counted about it.
     pub meters: UpstreamMeters,
 }

@@ -52,6 +52,7 @@ impl Requests {
 /// What is counted about one route.
 #[derive(Clone, Debug)]
 pub struct RouteMeters {
+    pub(super) pattern: Box<str>,
     /// By the position of the upstream in the route.
     pub(super) answered: Box<[Requests]>,
     pub(super) unanswered: Requests,
@@ -60,6 +61,11 @@ pub struct RouteMeters {
 }
 
 impl RouteMeters {
+    /// The route's model pattern, which is its name here and in logs.
+    pub fn pattern(&self) -> &str {
+        &self.pattern
+    }
+
     /// Counts a request that ended. `upstream` is the position of the upstream tried last.
     pub fn ended(&self, endpoint: Endpoint, upstream: Option<usize>, outcome: Outcome, took: Duration) {
         let requests = upstream.and_then(|position| self.answered.get(position));

@@ -97,6 +97,7 @@ impl Metrics {
     pub fn route(&self, pattern: &str, upstreams: &[&str]) -> RouteMeters {
         let at = |upstream: &str| Requests::new(&self.requests, &ROUTED, pattern, upstream);
         RouteMeters {
+            pattern: pattern.into(),
             answered: upstreams.iter().map(|upstream| at(upstream)).collect(),
             unanswered: at(NONE),
             seconds: self.request_seconds.with_label_values(&[pattern]),
