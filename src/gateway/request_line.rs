@@ -2,7 +2,6 @@
 //! prompt, an answer or a person's name: callers are ids, whose names the store knows.
 
 use http::StatusCode;
-use tracing::field::display;
 
 use crate::gateway::context::Context;
 use crate::journal::leaf::close::Close;
@@ -10,6 +9,7 @@ use crate::pipeline::envelope::Envelope;
 use crate::pipeline::record::micros;
 use crate::pipeline::refusal::Kind;
 use crate::telemetry::metrics::words::{Endpoint, Outcome};
+use crate::types::ids::UpstreamName;
 use crate::types::principal::Principal;
 
 /// The log's name for these lines, to filter by: `log.filter = "info,tollgate::requests=off"`.
@@ -85,7 +85,7 @@ pub(super) fn forwarded(
         tenant = principal.tenant_name.as_str(),
         user = %principal.user,
         route,
-        upstream = close.upstream.as_ref().map(|upstream| upstream.as_str()),
+        upstream = close.upstream.as_ref().map(UpstreamName::as_str),
         attempts = close.attempts.len(),
         stream = envelope.stream,
         first_byte_us = close.ttfb_us,

@@ -8,6 +8,7 @@ use crate::support::gateway::Gateway;
 use crate::support::prompt::ask;
 use crate::support::setup::Setup;
 use crate::support::upstream::Upstream;
+use crate::support::wait::until;
 
 async fn gateway() -> (Gateway, Upstream) {
     let sim = anthropic_sim::start().await;
@@ -112,11 +113,18 @@ async fn every_metric_is_documented_and_every_documented_one_is_there() {
         let answer = gateway.call(&Call::messages(key, &ask("hello"))).await;
         assert_eq!(answer.status, status);
     }
-    let scrape = Connection::open(gateway.metrics)
-        .await
-        .call(&Call::new("GET", "/metrics"))
-        .await
-        .text();
+    let of_route = "endpoint=\"messages\",outcome=\"complete\",route=\"claude-*\",upstream=\"sim\"";
+    let served = format!("tollgate_requests_total{{{of_route}}} 1\n");
+    // A request is counted a moment after its client has the answer.
+    let scrape = until("the request to be counted", async || {
+        let scrape = Connection::open(gateway.metrics)
+            .await
+            .call(&Call::new("GET", "/metrics"))
+            .await
+            .text();
+        scrape.contains(&served).then_some(scrape)
+    })
+    .await;
     let shown: BTreeSet<&str> = scrape
         .lines()
         .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
@@ -134,8 +142,6 @@ async fn every_metric_is_documented_and_every_documented_one_is_there() {
             .parse()
             .unwrap()
     };
-    let of_route = "endpoint=\"messages\",outcome=\"complete\",route=\"claude-*\",upstream=\"sim\"";
-    assert_eq!(value(&format!("tollgate_requests_total{{{of_route}}}")), 1.0);
     assert_eq!(value("tollgate_refusals_total{kind=\"not_identified\"}"), 1.0);
     for stage in [
         "identify",

@@ -175,20 +175,20 @@ mod tests {
         }
     }
 
-    fn slow() -> (Slow, Arc<Mutex<Vec<u8>>>, Arc<Mutex<()>>, mpsc::Receiver<()>) {
-        let (out, gate) = (Arc::default(), Arc::default());
+    fn slow() -> (Slow, mpsc::Receiver<()>) {
         let (wrote, written) = mpsc::channel();
         let slow = Slow {
-            out: Arc::clone(&out),
-            gate: Arc::clone(&gate),
+            out: Arc::default(),
+            gate: Arc::default(),
             wrote,
         };
-        (slow, out, gate, written)
+        (slow, written)
     }
 
     #[test]
     fn every_line_arrives_in_order() {
-        let (slow, out, _gate, _written) = slow();
+        let (slow, _written) = slow();
+        let out = Arc::clone(&slow.out);
         let (inlet, lines) = lines(slow).unwrap();
         let mut expected = Vec::new();
         for number in 0..1_000 {
@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn a_stream_that_takes_nothing_stops_nobody_and_is_told_what_it_missed() {
-        let (slow, out, gate, written) = slow();
+        let (slow, written) = slow();
+        let (out, gate) = (Arc::clone(&slow.out), Arc::clone(&slow.gate));
         let (inlet, lines) = lines(slow).unwrap();
         let closed = gate.lock();
         let line = vec![b'x'; 64 * 1024];
