@@ -12,6 +12,7 @@
 mod support;
 
 mod bodies;
+mod claude_code;
 mod cli;
 mod control;
 mod crash;

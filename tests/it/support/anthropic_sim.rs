@@ -55,42 +55,51 @@ pub fn wish(body: &Value) -> Option<String> {
 fn messages(body: &Value) -> Script {
     let wish = wish(body).unwrap_or_default();
     if let Some(status) = wish.strip_prefix("status-") {
-        return error_of_status(status.parse().expect("sim:status-N names a number"));
+        return refuses(status.parse().expect("sim:status-N names a number"));
     }
     if wish == "hang" {
         return vec![Step::Hang];
     }
-    let content = content_for(&wish);
-    let reason = if content.iter().any(|block| block["type"] == "tool_use") {
-        "tool_use"
-    } else {
-        "end_turn"
-    };
+    let script = says(body, &content_for(&wish));
+    match wish.as_str() {
+        "mid-error" => fails(script),
+        "die" => dies(script),
+        _ => script,
+    }
+}
+
+/// The answer with these blocks, streamed or whole as the request wants it.
+pub fn says(body: &Value, content: &[Value]) -> Script {
+    let calls = content.iter().any(|block| block["type"] == "tool_use");
+    let reason = if calls { "tool_use" } else { "end_turn" };
     if body["stream"] != true {
         return send_json(200, &message(&body["model"], &json!(content), Some(reason)));
     }
     let mut script = vec![stream_head(FOREIGN_HEADERS)];
-    script.extend(
-        stream_events(&body["model"], &content, reason)
-            .iter()
-            .map(|event| chunk(event)),
-    );
-    match wish.as_str() {
-        "mid-error" => {
-            script.truncate(5);
-            let overloaded =
-                json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
-            script.extend([chunk(&anthropic_event(&overloaded)), end()]);
-        }
-        "die" => {
-            script.truncate(5);
-            script.extend([
-                chunk(b"event: content_block_delta\ndata: {\"type\":\"content_"),
-                Step::Close,
-            ]);
-        }
-        _ => script.push(end()),
-    }
+    let events = stream_events(&body["model"], content, reason);
+    script.extend(events.iter().map(|event| chunk(event)));
+    script.push(end());
+    script
+}
+
+/// How many steps of a stream are played before it breaks: its head and four events.
+const PLAYED: usize = 5;
+
+/// The beginning of a streamed answer, then an error event.
+pub fn fails(mut script: Script) -> Script {
+    script.truncate(PLAYED);
+    let overloaded = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
+    script.extend([chunk(&anthropic_event(&overloaded)), end()]);
+    script
+}
+
+/// The beginning of a streamed answer, then the end of the connection inside an event.
+pub fn dies(mut script: Script) -> Script {
+    script.truncate(PLAYED);
+    script.extend([
+        chunk(b"event: content_block_delta\ndata: {\"type\":\"content_"),
+        Step::Close,
+    ]);
     script
 }
 
@@ -175,7 +184,8 @@ fn opened(block: &Value) -> (Value, Vec<Value>) {
     }
 }
 
-fn error_of_status(status: u16) -> Script {
+/// An error of this status, with the type that belongs to it.
+pub fn refuses(status: u16) -> Script {
     let kind = match status {
         400 => "invalid_request_error",
         401 => "authentication_error",

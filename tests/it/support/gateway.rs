@@ -160,6 +160,15 @@ impl Gateway {
         self.home.join("tollgate.toml")
     }
 
+    /// Writes the address that was found free into the configuration, so that a restart keeps it.
+    pub fn keep_address(&self) {
+        let free = "listen = [\"127.0.0.1:0\"]";
+        let text = self.home.read("tollgate.toml");
+        assert!(text.contains(free), "another listener than the tests' usual one");
+        let kept = text.replace(free, &format!("listen = [\"{}\"]", self.address));
+        self.home.write("tollgate.toml", &kept);
+    }
+
     /// Runs a verb of the command line against this gateway.
     pub async fn cli(&self, verbs: &[&str]) -> Output {
         let config = self.config();

@@ -3,7 +3,9 @@
 //! Nothing here asserts behaviour of the gateway beyond "it starts" and "it does not hang".
 
 pub mod anthropic_sim;
+pub mod claude;
 pub mod client;
+pub mod conversation;
 pub mod gateway;
 pub mod home;
 pub mod openai_sim;

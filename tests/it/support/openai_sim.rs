@@ -26,25 +26,48 @@ pub fn respond(request: &Received) -> Script {
 fn completions(body: &Value) -> Script {
     let wish = wish(body).unwrap_or_default();
     if let Some(status) = wish.strip_prefix("status-") {
-        let status = status.parse().expect("sim:status-N names a number");
-        return error(status, kind_of(status), &format!("simulated {status}"));
+        return refuses(status.parse().expect("sim:status-N names a number"));
     }
     if wish == "hang" {
         return vec![Step::Hang];
     }
     let (text, calls) = content_for(&wish, after_tools(body));
+    let script = answers(body, &text, &calls);
+    match wish.as_str() {
+        "mid-error" => fails(script),
+        "die" => dies(script),
+        _ => script,
+    }
+}
+
+fn answers(body: &Value, text: &str, calls: &[Value]) -> Script {
     let finish = if calls.is_empty() { "stop" } else { "tool_calls" };
     if body["stream"] == true {
-        let deltas = stream_chunks(&body["model"], &text, &calls, finish);
-        return streamed(&deltas, body["stream_options"]["include_usage"] == true, &wish);
+        let deltas = stream_chunks(&body["model"], text, calls, finish);
+        return streamed(&deltas, body["stream_options"]["include_usage"] == true);
     }
-    let calls = (!calls.is_empty()).then_some(&calls);
+    let calls = (!calls.is_empty()).then_some(calls);
     let message = json!({"role": "assistant", "content": text, "refusal": null, "tool_calls": calls});
     let choice = json!({"index": 0, "message": message, "finish_reason": finish, "logprobs": null});
     upstream::json(
         200,
         &json!({"id": "chatcmpl-sim", "object": "chat.completion", "created": 1_760_000_000, "model": body["model"],
             "choices": [choice], "usage": usage()}),
+    )
+}
+
+/// The answer with these blocks, which are written as Anthropic writes them.
+pub fn says(body: &Value, content: &[Value]) -> Script {
+    let texts = content.iter().filter_map(|block| block["text"].as_str());
+    let tools = content.iter().filter(|block| block["type"] == "tool_use");
+    let call = |block: &Value| {
+        let function = json!({"name": block["name"], "arguments": block["input"].to_string()});
+        json!({"id": block["id"], "type": "function", "function": function})
+    };
+    answers(
+        body,
+        &texts.collect::<String>(),
+        &tools.map(call).collect::<Vec<_>>(),
     )
 }
 
@@ -77,8 +100,11 @@ fn usage() -> Value {
         "prompt_tokens_details": {"cached_tokens": 7}, "completion_tokens_details": {"reasoning_tokens": 0}})
 }
 
-fn streamed(chunks: &[Value], with_usage: bool, wish: &str) -> Script {
-    let write = |data: &Value| chunk(format!("data: {data}\n\n").as_bytes());
+fn write(data: &Value) -> Step {
+    chunk(format!("data: {data}\n\n").as_bytes())
+}
+
+fn streamed(chunks: &[Value], with_usage: bool) -> Script {
     let mut script = vec![stream_head(&[("x-request-id", "req_of_the_upstream")])];
     script.extend(chunks.iter().map(write));
     if with_usage {
@@ -87,20 +113,25 @@ fn streamed(chunks: &[Value], with_usage: bool, wish: &str) -> Script {
         last["usage"] = usage();
         script.push(write(&last));
     }
-    match wish {
-        "mid-error" => {
-            script.truncate(4);
-            script.push(write(
-                &json!({"error": {"message": "Overloaded", "type": "overloaded", "code": "overloaded"}}),
-            ));
-            script.push(end());
-        }
-        "die" => {
-            script.truncate(4);
-            script.extend([chunk(b"data: {\"id\":\"chatcmpl-si"), Step::Close]);
-        }
-        _ => script.extend([chunk(b"data: [DONE]\n\n"), end()]),
-    }
+    script.extend([chunk(b"data: [DONE]\n\n"), end()]);
+    script
+}
+
+/// How many steps of a stream are played before it breaks: its head and three chunks.
+const PLAYED: usize = 4;
+
+/// The beginning of a streamed answer, then an error in place of a chunk.
+pub fn fails(mut script: Script) -> Script {
+    script.truncate(PLAYED);
+    let overloaded = json!({"error": {"message": "Overloaded", "type": "overloaded", "code": "overloaded"}});
+    script.extend([write(&overloaded), end()]);
+    script
+}
+
+/// The beginning of a streamed answer, then the end of the connection inside a chunk.
+pub fn dies(mut script: Script) -> Script {
+    script.truncate(PLAYED);
+    script.extend([chunk(b"data: {\"id\":\"chatcmpl-si"), Step::Close]);
     script
 }
 
@@ -131,6 +162,11 @@ fn stream_chunks(model: &Value, text: &str, calls: &[Value], finish: &str) -> Ve
     }
     chunks.push(delta_chunk(json!({}), Some(finish)));
     chunks
+}
+
+/// An error of this status, with the type that belongs to it.
+pub fn refuses(status: u16) -> Script {
+    error(status, kind_of(status), &format!("simulated {status}"))
 }
 
 fn kind_of(status: u16) -> &'static str {
