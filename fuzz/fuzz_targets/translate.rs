@@ -1,10 +1,7 @@
-//! Request translation: arbitrary bodies never panic; what comes out is valid JSON.
+//! Request translation, fed with arbitrary bytes.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use tollgate::pipeline::translate::{ChatProfile, messages_to_chat};
-use tollgate::types::ids::ModelName;
+#[path = "../properties.rs"]
+mod properties;
 
-fuzz_target!(|data: &[u8]| {
-    let _ = messages_to_chat(data, &ModelName::from("m"), &ChatProfile::default());
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| properties::fuzzed::translate(data));

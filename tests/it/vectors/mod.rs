@@ -8,7 +8,7 @@
 )]
 
 #[path = "../../vectors/mod.rs"]
-mod format;
+pub mod format;
 
 mod mock;
 mod run;

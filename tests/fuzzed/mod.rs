@@ -1,0 +1,242 @@
+//! What must hold for arbitrary bytes, one function for each parser of foreign bytes.
+//!
+//! The fuzz targets look for bytes that break it; `tests/it/fuzzed.rs` tries what they once found.
+
+use std::path::Path;
+use std::sync::LazyLock;
+
+use bytes::{Bytes, BytesMut};
+use serde::de::IgnoredAny;
+use serde_json::Value;
+use tollgate::config::read::from_text;
+use tollgate::dialect::openai::profile::{ChatProfile, ReasoningIn};
+use tollgate::dialect::operation::Operation;
+use tollgate::dialect::splice;
+use tollgate::dialect::sse::{Decoder, Item};
+use tollgate::pipeline::inspect::index::index as index_of;
+use tollgate::pipeline::inspect::inspection::{Actions, FingerprintKey, inspect};
+use tollgate::pipeline::inspect::secrets::Detectors;
+use tollgate::pipeline::translate::{Ending, Progress, Rewriter, messages_to_chat};
+use tollgate::types::ids::ModelName;
+use tollgate::types::secret::Secret;
+
+use super::format::events::{check_grammar, decode};
+use super::format::reduced::of_stream;
+
+/// Name and data of an event.
+type Event = (Vec<u8>, Vec<u8>);
+
+/// The decoder of event streams: the cuts don't matter, and it sees what the standard says.
+pub fn sse(data: &[u8]) {
+    let Some((cut, stream)) = data.split_first() else {
+        return;
+    };
+    let whole = decoded(stream, stream.len().max(1));
+    assert_eq!(
+        whole,
+        decoded(stream, usize::from(*cut).max(1)),
+        "the cut matters"
+    );
+    assert_eq!(whole, by_the_standard(stream), "the standard sees other events");
+}
+
+fn decoded(stream: &[u8], size: usize) -> Vec<Event> {
+    let mut decoder = Decoder::new();
+    let mut events = Vec::new();
+    for mut piece in stream.chunks(size) {
+        while let Some(item) = decoder.next(&mut piece).expect("fuzzed streams are short") {
+            if let Item::Event(event) = item {
+                events.push((event.name.to_vec(), event.data.to_vec()));
+            }
+        }
+    }
+    let last = decoder.finish().expect("fuzzed streams are short");
+    events.extend(last.map(|event| (event.name.to_vec(), event.data.to_vec())));
+    events
+}
+
+/// WHATWG HTML, section 9.2.6, plainly; the unterminated last event counts.
+fn by_the_standard(stream: &[u8]) -> Vec<Event> {
+    let stream = stream.strip_prefix(b"\xef\xbb\xbf").unwrap_or(stream);
+    let mut lines: Vec<Vec<u8>> = vec![Vec::new()];
+    for (at, byte) in stream.iter().enumerate() {
+        match byte {
+            b'\n' if at > 0 && stream[at - 1] == b'\r' => {}
+            b'\n' | b'\r' => lines.push(Vec::new()),
+            _ => lines.last_mut().expect("there is one").push(*byte),
+        }
+    }
+    lines.push(Vec::new());
+    let (mut events, mut name, mut values) = (Vec::new(), Vec::new(), Vec::<Vec<u8>>::new());
+    for line in lines {
+        let colon = line.iter().position(|byte| *byte == b':').unwrap_or(line.len());
+        let value = line.get(colon + 1..).unwrap_or_default();
+        let value = value.strip_prefix(b" ").unwrap_or(value).to_vec();
+        match &line[..colon] {
+            b"data" => values.push(value),
+            b"event" => name = value,
+            [] if line.is_empty() => {
+                let data = std::mem::take(&mut values).join(&b'\n');
+                let name = std::mem::take(&mut name);
+                if !data.is_empty() {
+                    events.push((name, data));
+                }
+            }
+            _ => {}
+        }
+    }
+    events
+}
+
+static DETECTORS: LazyLock<Detectors> =
+    LazyLock::new(|| Detectors::shipped().expect("the shipped rules are good"));
+
+/// The request index: what it accepts is JSON, it reads the same model as any other reader, and its
+/// splices leave JSON behind.
+pub fn index(data: &[u8]) {
+    let body = Bytes::copy_from_slice(data);
+    for operation in [Operation::Messages, Operation::CountTokens] {
+        let Ok(index) = index_of(&body, operation) else {
+            continue;
+        };
+        assert_is_json(&body);
+        if let Ok(value) = serde_json::from_slice::<Value>(&body) {
+            assert_eq!(value["model"], index.model().as_str(), "another model");
+            assert_eq!(value["stream"] == true, index.stream(), "a stream or not");
+        }
+        let renamed = index.model_splice(&ModelName::from("other \"model\""));
+        let key = FingerprintKey::new(&Secret::new([7; 32]));
+        let inspection = inspect(index, &DETECTORS, &Actions::SHIPPED, &key);
+        assert_is_json(&splice::apply(&body, &[renamed]).expect("the model has a place"));
+        let redacted = splice::apply(&body, inspection.splices()).expect("findings have places");
+        assert_is_json(&redacted);
+    }
+}
+
+/// Request translation: what comes out is JSON for the model that was named.
+pub fn translate(data: &[u8]) {
+    for reasoning_in in [None, Some(ReasoningIn::ThinkTags)] {
+        let profile = ChatProfile {
+            reasoning_in,
+            ..ChatProfile::default()
+        };
+        if let Ok(chat) = messages_to_chat(data, &ModelName::from("upstream"), &profile) {
+            assert_is_json(data);
+            assert_is_json(&chat.body);
+            if let Ok(sent) = serde_json::from_slice::<Value>(&chat.body) {
+                assert_eq!(sent["model"], "upstream");
+                assert!(sent["messages"].is_array());
+            }
+        }
+    }
+}
+
+/// What [`index`] and [`translate`] accept or make is JSON; numbers beyond every machine's are, too.
+fn assert_is_json(bytes: &[u8]) {
+    if let Err(error) = serde_json::from_slice::<IgnoredAny>(bytes) {
+        let shown = String::from_utf8_lossy(bytes);
+        assert!(
+            error.to_string().contains("recursion limit"),
+            "no JSON ({error}): {shown}"
+        );
+    }
+}
+
+const PLAIN: &str =
+    r#"{"model":"c","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}]}"#;
+const WATCHING: &str = r#"{"model":"c","max_tokens":9,"stream":true,"messages":[{"role":"user","content":"x"}],
+    "thinking":{"type":"adaptive","display":"omitted"},"stop_sequences":["1","END","ü"]}"#;
+
+/// Answers, passed and translated: the cut does not matter, and what comes out is well-formed.
+pub fn stream(data: &[u8]) {
+    let [cut, options, stream @ ..] = data else { return };
+    let size = usize::from(*cut).max(1);
+    let request = if options & 1 == 0 { PLAIN } else { WATCHING };
+    let reasoning_in = (options & 2 != 0).then_some(ReasoningIn::ThinkTags);
+    let profile = ChatProfile {
+        reasoning_in,
+        ..ChatProfile::default()
+    };
+    let chat = messages_to_chat(request.as_bytes(), &ModelName::from("m"), &profile);
+    let context = chat.unwrap_or_else(|_| panic!("our own request is good")).answer;
+    let translated = |size| {
+        let (out, progress) = rewritten(Rewriter::chat(context.clone(), "msg_1"), stream, size);
+        let out = without_halves(&out);
+        let events = decode(out.as_bytes()).unwrap_or_else(|error| panic!("{error}: {out}"));
+        check_grammar(&events).unwrap_or_else(|error| panic!("{error}: {out}"));
+        (of_stream(&events), progress)
+    };
+    assert_eq!(
+        translated(stream.len().max(1)),
+        translated(size),
+        "the cut matters"
+    );
+
+    let (out, progress) = rewritten(Rewriter::messages(None), stream, size);
+    let (whole, _) = rewritten(Rewriter::messages(None), stream, stream.len().max(1));
+    // The LF of the last CRLF may come when the stream is over already.
+    let lines = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes)
+            .replace("\r\n", "\n")
+            .replace('\r', "\n")
+    };
+    assert_eq!(lines(&out), lines(&whole), "the cut matters");
+    if progress == Progress::Finished {
+        let passed = out.trim_ascii_end();
+        assert_eq!(stream.get(..passed.len()), Some(passed), "bytes pass as they are");
+    }
+}
+
+fn rewritten(mut rewriter: Rewriter, stream: &[u8], size: usize) -> (BytesMut, Progress) {
+    let mut out = BytesMut::new();
+    for piece in stream.chunks(size) {
+        let progress = rewriter.push(&Bytes::copy_from_slice(piece), &mut out);
+        if progress != Progress::More {
+            return (out, progress);
+        }
+    }
+    let progress = rewriter.end(Ending::Eof, &mut out);
+    assert_ne!(progress, Progress::More, "the end is the end");
+    (out, progress)
+}
+
+/// The stream with every escaped surrogate replaced: half a pair passes as it came, and strict readers
+/// would not see the rest.
+fn without_halves(stream: &[u8]) -> String {
+    let text = String::from_utf8(stream.to_vec()).expect("what clients get is UTF-8");
+    let mut readable = String::with_capacity(text.len());
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find('\\') {
+        let (before, escape) = rest.split_at(at);
+        readable.push_str(before);
+        let is_half = escape.get(..4).is_some_and(|start| {
+            matches!(
+                start.to_ascii_lowercase().as_str(),
+                r"\ud8" | r"\ud9" | r"\uda" | r"\udb" | r"\udc" | r"\udd" | r"\ude" | r"\udf"
+            )
+        });
+        let width = if is_half { 6 } else { 2 };
+        readable.push_str(if is_half {
+            "?"
+        } else {
+            escape.get(..2).unwrap_or(escape)
+        });
+        rest = escape.get(width..).unwrap_or_default();
+    }
+    readable + rest
+}
+
+/// The configuration: it is read, or every mistake has a line of the text and says something.
+pub fn config(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
+    if let Err(mistakes) = from_text(text, Path::new("fuzz.toml"), None) {
+        assert!(!mistakes.0.is_empty(), "refused without a reason");
+        for mistake in &mistakes.0 {
+            let lines = text.bytes().filter(|byte| *byte == b'\n').count() + 1;
+            assert!((1..=lines).contains(&mistake.line), "{mistake}");
+            assert!(!mistake.message.is_empty(), "{mistake:?}");
+        }
+    }
+}
