@@ -3,10 +3,13 @@
 //! The writer takes everything at once: what gathered while it wrote is its next transaction. Appends and
 //! opens are refused when too many wait; closes never are, because each was counted when its open was let
 //! in.
+//!
+//! Nobody waits for a close, so it does not wake the writer: it rides with the next open, or is written
+//! after [`CLOSE_LINGER`].
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::oneshot;
 
 use crate::journal::Sequence;
@@ -16,6 +19,9 @@ use crate::journal::leaf::act::Act;
 use crate::journal::reservation::Reservation;
 use crate::journal::room::Claim;
 use crate::types::clock::Timestamp;
+
+/// How long a close may wait for company.
+const CLOSE_LINGER: Duration = Duration::from_millis(5);
 
 /// One leaf on its way, and who wants to know.
 #[derive(Debug)]
@@ -87,6 +93,10 @@ struct State {
     gathered: Gathered,
     /// How many of the gathered entries are not closes.
     refusable: usize,
+    /// Whether somebody waits for what gathered.
+    urgent: bool,
+    /// Whether the writer sleeps until it is woken, so that a close has to wake it.
+    asleep: bool,
 }
 
 /// The queue before the writer thread.
@@ -119,6 +129,7 @@ impl Queue {
             });
         }
         state.refusable += 1;
+        state.urgent = true;
         state.gathered.entries.push(entry);
         drop(state);
         self.filled.notify_one();
@@ -127,13 +138,18 @@ impl Queue {
 
     /// Queues a close. After the end it is dropped: the next start writes it as interrupted.
     pub(super) fn push_close(&self, entry: Entry) {
+        let is_awaited = matches!(entry, Entry::Close { done: Some(_), .. });
         let mut state = self.state.lock();
         if state.gathered.closing {
             return;
         }
         state.gathered.entries.push(entry);
+        state.urgent |= is_awaited;
+        let wakes = is_awaited || state.asleep;
         drop(state);
-        self.filled.notify_one();
+        if wakes {
+            self.filled.notify_one();
+        }
     }
 
     /// Queues a round of pruning.
@@ -141,6 +157,7 @@ impl Queue {
         let mut state = self.state.lock();
         if !state.gathered.closing {
             state.gathered.prunes.push(prune);
+            state.urgent = true;
         }
         drop(state);
         self.filled.notify_one();
@@ -148,7 +165,10 @@ impl Queue {
 
     /// Lets nothing more in.
     pub(super) fn close(&self) {
-        self.state.lock().gathered.closing = true;
+        let mut state = self.state.lock();
+        state.gathered.closing = true;
+        state.urgent = true;
+        drop(state);
         self.filled.notify_one();
     }
 
@@ -162,24 +182,19 @@ impl Queue {
         drop(forgotten);
     }
 
-    /// Takes everything, waiting for something to come, but no longer than `patience` if there is one.
+    /// Takes everything. Waits for something to come, but no longer than `patience` if there is one.
     pub(super) fn take(&self, patience: Option<Duration>) -> Gathered {
         let mut state = self.state.lock();
-        let is_empty = |state: &State| {
-            let gathered = &state.gathered;
-            gathered.entries.is_empty() && gathered.prunes.is_empty() && !gathered.closing
-        };
-        while is_empty(&state) {
-            match patience {
-                None => self.filled.wait(&mut state),
-                Some(span) => {
-                    if self.filled.wait_for(&mut state, span).timed_out() {
-                        break;
-                    }
-                }
+        if !state.urgent {
+            self.wait_for(&mut state, patience.unwrap_or(CLOSE_LINGER));
+            if patience.is_none() {
+                self.sleep(&mut state);
             }
+            // Whoever is about to ask as well may do so now: one commit serves all of them.
+            MutexGuard::unlocked(&mut state, std::thread::yield_now);
         }
         state.refusable = 0;
+        state.urgent = false;
         let closing = state.gathered.closing;
         std::mem::replace(
             &mut state.gathered,
@@ -188,5 +203,20 @@ impl Queue {
                 ..Gathered::default()
             },
         )
+    }
+
+    /// Waits until somebody waits for the writer, but no longer than this.
+    fn wait_for(&self, state: &mut MutexGuard<'_, State>, span: Duration) {
+        let deadline = Instant::now() + span;
+        while !state.urgent && !self.filled.wait_until(state, deadline).timed_out() {}
+    }
+
+    /// Waits until there is anything at all.
+    fn sleep(&self, state: &mut MutexGuard<'_, State>) {
+        state.asleep = true;
+        while !state.urgent && state.gathered.entries.is_empty() {
+            self.filled.wait(state);
+        }
+        state.asleep = false;
     }
 }
