@@ -5,8 +5,8 @@ use std::os::fd::IntoRawFd;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use pingora_core::listeners::ListenerConfig;
 use pingora_core::listeners::tls::TlsSettings;
+use pingora_core::listeners::{L4BufferSettings, ListenerConfig};
 use pingora_core::server::Fds;
 use pingora_core::services::Service as _;
 use pingora_core::services::listening::Service;
@@ -14,6 +14,9 @@ use tokio::sync::watch;
 
 use crate::gateway::Entrance;
 use crate::tls::listener::ListenerTls;
+
+/// What is read from a TLS connection at once: one record (RFC 8446, 5.1). It is held for each.
+const TLS_READ_BYTES: usize = 16 * 1024;
 
 /// An address cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -49,7 +52,12 @@ pub async fn serve(
     for (listener, address) in listeners {
         // The service takes a bound socket over when it is registered under the same text.
         fds.add(address.to_string(), listener.into_raw_fd());
-        let endpoint = ListenerConfig::tcp(address.to_string());
+        let buffers = L4BufferSettings::default().read(match tls {
+            Some(_) => TLS_READ_BYTES,
+            // Heads and bodies are read into buffers of their own.
+            None => 0,
+        });
+        let endpoint = ListenerConfig::tcp(address.to_string()).l4_buffer(buffers);
         service.add_listener(match &tls {
             Some(tls) => match settings(tls) {
                 Ok(settings) => endpoint.tls(settings),
