@@ -7,7 +7,7 @@ use crate::types::ids::{
 };
 
 /// An authenticated caller, as the credential alone proves it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Principal {
     /// The tenant that everything of this request belongs to.
     pub tenant: TenantId,

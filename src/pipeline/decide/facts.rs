@@ -9,7 +9,7 @@ use crate::types::ids::{ModelName, UpstreamName};
 use crate::types::principal::Principal;
 
 /// An upstream and the model that it would be asked for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Candidate {
     /// Where the request would go.
     pub upstream: UpstreamName,
@@ -18,7 +18,7 @@ pub struct Candidate {
 }
 
 /// What is known about a model request when it is decided.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Facts {
     /// Who asks.
     pub principal: Principal,

@@ -7,6 +7,7 @@
 
 mod entities;
 pub mod facts;
+mod memory;
 pub mod policies;
 mod source;
 mod stages;

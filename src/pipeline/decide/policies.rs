@@ -10,6 +10,7 @@ use cedar_policy::{
 use miette::Diagnostic;
 
 use crate::pipeline::decide::entities::{Action, Names};
+use crate::pipeline::decide::memory::Memory;
 use crate::pipeline::decide::source::{Statement, statements};
 use crate::types::digest::Sha256;
 
@@ -61,6 +62,8 @@ pub struct Policies {
     pub(super) names: Names,
     digest: Sha256,
     count: usize,
+    /// What these policies have permitted.
+    pub(super) memory: Memory,
 }
 
 impl fmt::Debug for Policies {
@@ -107,6 +110,7 @@ impl Policies {
             authorizer: Authorizer::new(),
             names,
             digest: digest_of(&files),
+            memory: Memory::default(),
         })
     }
 

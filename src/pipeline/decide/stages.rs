@@ -1,12 +1,17 @@
 //! The stages of a decision: scope, secrets, policy.
 
+use std::sync::Arc;
+
 use cedar_policy::{Context, Entities, EntityUid};
 use serde_json::json;
 
+use crate::journal::leaf::decision::Json;
 use crate::pipeline::decide::entities::{Action, context_of, entities_of};
 use crate::pipeline::decide::facts::{Candidate, Facts};
 use crate::pipeline::decide::policies::{Answer, Policies};
-use crate::pipeline::decide::verdict::{Decision, Denial, DenialKind, Outcome, Permit, Stage, Verdict};
+use crate::pipeline::decide::verdict::{
+    Decision, Denial, DenialKind, Granted, Outcome, Permit, Stage, Verdict,
+};
 use crate::pipeline::inspect::finding::Blocked;
 use crate::types::clock::{Clock, Timestamp};
 use crate::types::ids::ModelName;
@@ -14,13 +19,23 @@ use crate::types::principal::Principal;
 
 /// Decides a request. The clock only measures how long each stage took.
 pub fn decide(facts: &Facts, policies: &Policies, clock: &dyn Clock) -> Decision {
+    let started = clock.now();
+    if let Some(granted) = policies.memory.recall(facts) {
+        let took = clock.now().since(started);
+        return Decision::Permit(Permit::new(granted, Some(took), policies.digest()));
+    }
     let mut deciding = Deciding {
         verdicts: Vec::with_capacity(3),
-        started: clock.now(),
+        started,
         clock,
     };
     match deciding.run(facts, policies) {
-        Ok(candidates) => Decision::Permit(Permit::new(candidates, deciding.verdicts, policies.digest())),
+        Ok(candidates) => {
+            let verdicts = deciding.verdicts;
+            let granted = Arc::new(Granted { candidates, verdicts });
+            policies.memory.keep(facts, &granted);
+            Decision::Permit(Permit::new(granted, None, policies.digest()))
+        }
         Err(stop) => Decision::Deny(Denial {
             stage: stop.stage,
             kind: stop.kind,
@@ -76,7 +91,7 @@ impl Deciding<'_> {
                 Vec::new(),
                 "the facts of the request cannot be put to the policies".into(),
             );
-            return Err(self.stop(stop, json!({})));
+            return Err(self.stop(stop, &json!({})));
         };
         self.scope(facts, &question)?;
         self.secrets(facts)?;
@@ -89,7 +104,7 @@ impl Deciding<'_> {
             json!({ "model": model, "endpoint": facts.endpoint, "candidates": facts.candidates.len() });
         let stop = match question.invoke(model) {
             Answer::Permitted(rule) if !facts.candidates.is_empty() => {
-                self.pass(Stage::Scope, rule, "the model may be used".into(), looked_at);
+                self.pass(Stage::Scope, rule, "the model may be used".into(), &looked_at);
                 return Ok(());
             }
             Answer::Permitted(_) => unknown_model(model, "no route leads to this model"),
@@ -99,7 +114,7 @@ impl Deciding<'_> {
                 ..policy_stop_of(denied, &format!("model {model}"))
             },
         };
-        Err(self.stop(stop, looked_at))
+        Err(self.stop(stop, &looked_at))
     }
 
     fn secrets(&mut self, facts: &Facts) -> Result<(), Stop> {
@@ -110,7 +125,7 @@ impl Deciding<'_> {
             } else {
                 "secrets found where they are taken out"
             };
-            self.pass(Stage::Secrets, Vec::new(), reason.into(), looked_at);
+            self.pass(Stage::Secrets, Vec::new(), reason.into(), &looked_at);
             return Ok(());
         };
         let advice = match blocked {
@@ -126,7 +141,7 @@ impl Deciding<'_> {
             reason: blocked.to_string().into(),
             client_text: format!("The request was not sent: {blocked}. {advice}").into(),
         };
-        Err(self.stop(stop, looked_at))
+        Err(self.stop(stop, &looked_at))
     }
 
     fn policy(&mut self, facts: &Facts, question: &Question) -> Result<Vec<Candidate>, Stop> {
@@ -150,25 +165,25 @@ impl Deciding<'_> {
         if left.is_empty() {
             let stop = refused.into_iter().next().map(|(_, stop)| stop);
             let stop = stop.unwrap_or_else(|| policy_stop(Vec::new(), "no candidate is left".into()));
-            return Err(self.stop(stop, looked_at));
+            return Err(self.stop(stop, &looked_at));
         }
         for power in &facts.powers {
             match question.ask(Action::Call, question.policies.names.tool(power.as_str())) {
                 Answer::Permitted(mut permitting) => rules.append(&mut permitting),
-                denied => return Err(self.stop(policy_stop_of(denied, power.as_str()), looked_at)),
+                denied => return Err(self.stop(policy_stop_of(denied, power.as_str()), &looked_at)),
             }
         }
         rules.sort_unstable();
         rules.dedup();
-        self.pass(Stage::Policy, rules, "the policies permit it".into(), looked_at);
+        self.pass(Stage::Policy, rules, "the policies permit it".into(), &looked_at);
         Ok(left)
     }
 
-    fn pass(&mut self, stage: Stage, rule: Vec<Box<str>>, reason: Box<str>, facts: serde_json::Value) {
+    fn pass(&mut self, stage: Stage, rule: Vec<Box<str>>, reason: Box<str>, facts: &serde_json::Value) {
         self.verdict(stage, Outcome::Pass, rule, reason, facts);
     }
 
-    fn stop(&mut self, stop: Stop, facts: serde_json::Value) -> Stop {
+    fn stop(&mut self, stop: Stop, facts: &serde_json::Value) -> Stop {
         self.verdict(
             stop.stage,
             Outcome::Deny,
@@ -185,7 +200,7 @@ impl Deciding<'_> {
         outcome: Outcome,
         rule: Vec<Box<str>>,
         reason: Box<str>,
-        facts: serde_json::Value,
+        facts: &serde_json::Value,
     ) {
         let now = self.clock.now();
         self.verdicts.push(Verdict {
@@ -193,7 +208,7 @@ impl Deciding<'_> {
             outcome,
             rule,
             reason,
-            facts,
+            facts: Json::of(facts).ok(),
             duration: now.since(self.started),
         });
         self.started = now;

@@ -159,6 +159,59 @@ fn permits_with_a_verdict_per_stage() {
 }
 
 #[test]
+fn the_same_facts_are_permitted_again_without_asking() {
+    let policies = policies("");
+    let facts = facts(&["user"]);
+    let first = permit(&facts, &policies);
+    assert_eq!(first.remembered_in(), None);
+    let again = permit(&facts, &policies);
+    assert!(again.remembered_in().is_some());
+    assert_eq!(again.candidates(), first.candidates());
+    assert_eq!(again.verdicts(), first.verdicts());
+}
+
+#[test]
+fn any_other_fact_or_policy_is_asked_about_again() {
+    let known = policies("");
+    permit(&facts(&["user"]), &known);
+    let changes: [fn(&mut Facts); 8] = [
+        |facts| facts.principal.roles = vec!["anonymous".into()],
+        |facts| facts.principal.teams.push("another".into()),
+        |facts| facts.requested_model = "claude-opus-4-1".into(),
+        |facts| facts.candidates.truncate(1),
+        |facts| facts.powers = vec!["server_tool/unknown".into()],
+        |facts| facts.findings = vec!["pem-private-key".into()],
+        |facts| facts.max_tokens = Some(7),
+        |facts| facts.stream = !facts.stream,
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let mut changed = facts(&["user"]);
+        change(&mut changed);
+        if let Decision::Permit(permit) = decide(&changed, &known, &Stopped) {
+            assert_eq!(permit.remembered_in(), None, "change {number}");
+        }
+    }
+    let stricter = policies(r#"@id("nobody") forbid (principal, action, resource);"#);
+    denial(&facts(&["user"]), &stricter);
+}
+
+#[test]
+fn what_is_remembered_is_bounded_and_what_is_used_stays() {
+    let policies = policies("");
+    let used = facts(&["user"]);
+    permit(&used, &policies);
+    for tokens in 0..1_000 {
+        let mut other = facts(&["user"]);
+        other.max_tokens = Some(tokens);
+        permit(&other, &policies);
+        assert!(permit(&used, &policies).remembered_in().is_some(), "{tokens}");
+    }
+    let mut first = facts(&["user"]);
+    first.max_tokens = Some(0);
+    assert_eq!(permit(&first, &policies).remembered_in(), None);
+}
+
+#[test]
 fn a_model_kept_from_the_caller_looks_like_one_that_does_not_exist() {
     let policies = policies("");
     let kept = denial(&facts(&["anonymous"]), &policies);

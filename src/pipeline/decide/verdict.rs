@@ -1,10 +1,12 @@
 //! What came out: verdicts of the stages, and a permit or a denial.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::journal::leaf::decision::Json;
 use crate::pipeline::decide::facts::Candidate;
 use crate::types::digest::Sha256;
 
@@ -53,7 +55,7 @@ pub struct Verdict {
     /// Why, for people who read records.
     pub reason: Box<str>,
     /// What the stage looked at.
-    pub facts: serde_json::Value,
+    pub facts: Option<Json>,
     /// How long it took.
     pub duration: Duration,
 }
@@ -72,32 +74,46 @@ pub enum Decision {
 /// Only [`decide`](super::decide) makes one.
 #[derive(Debug)]
 pub struct Permit {
-    candidates: Vec<Candidate>,
-    verdicts: Vec<Verdict>,
+    granted: Arc<Granted>,
+    /// How long it took to remember it; none where the policies were evaluated.
+    remembered_in: Option<Duration>,
     policy_digest: Sha256,
+}
+
+/// What the policies permitted on certain facts.
+#[derive(Debug)]
+pub(super) struct Granted {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) verdicts: Vec<Verdict>,
 }
 
 impl Permit {
     pub(super) const fn new(
-        candidates: Vec<Candidate>,
-        verdicts: Vec<Verdict>,
+        granted: Arc<Granted>,
+        remembered_in: Option<Duration>,
         policy_digest: Sha256,
     ) -> Self {
         Self {
-            candidates,
-            verdicts,
+            granted,
+            remembered_in,
             policy_digest,
         }
     }
 
     /// The candidates that are left, best first; never empty.
     pub fn candidates(&self) -> &[Candidate] {
-        &self.candidates
+        &self.granted.candidates
     }
 
     /// What each stage said.
     pub fn verdicts(&self) -> &[Verdict] {
-        &self.verdicts
+        &self.granted.verdicts
+    }
+
+    /// How long it took to remember what the policies had said on the same facts, where it was not worked
+    /// out again: then the verdicts' own durations are of that earlier time.
+    pub const fn remembered_in(&self) -> Option<Duration> {
+        self.remembered_in
     }
 
     /// The policies that were asked.

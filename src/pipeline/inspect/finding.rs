@@ -107,7 +107,7 @@ pub struct Finding {
 }
 
 /// Why the secrets in a request refuse it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "why")]
 pub enum Blocked {
     /// A secret stands where it may not be taken out silently.

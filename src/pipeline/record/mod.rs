@@ -49,6 +49,13 @@ pub async fn open(
     permit: &Permit,
 ) -> Result<OpenRecord, AppendError> {
     let mut decisions = rows(permit.verdicts());
+    if let Some(took) = permit.remembered_in() {
+        // Remembering them is one look, which is written to the first.
+        let durations = std::iter::once(micros(took)).chain(std::iter::repeat(0));
+        for (row, duration) in decisions.iter_mut().zip(durations) {
+            row.duration_us = duration;
+        }
+    }
     decisions.extend(finding_rows(inspection));
     let candidates = permit.candidates().iter().map(|candidate| open::Candidate {
         upstream: candidate.upstream.clone(),
@@ -130,7 +137,7 @@ pub fn rows(verdicts: &[Verdict]) -> Vec<DecisionRow> {
         },
         rule: (!verdict.rule.is_empty()).then(|| verdict.rule.join(",").into()),
         reason: Some(verdict.reason.clone()),
-        facts: Json::of(&verdict.facts).ok(),
+        facts: verdict.facts.clone(),
         duration_us: micros(verdict.duration),
     };
     verdicts.iter().map(row).collect()
