@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::support::gateway::Gateway;
 use crate::support::setup::Setup;
+use crate::support::tls::Authority;
 use crate::support::upstream::Upstream;
 use crate::support::{anthropic_sim, openai_sim};
 
@@ -19,7 +20,10 @@ fn installed(name: &str) -> PathBuf {
         .join(name)
 }
 
-async fn gateway_over(kind: &str) -> (Gateway, Upstream) {
+/// What an SDK is tried over: the kind of the upstream, and whether the gateway serves TLS.
+const ARRANGEMENTS: [(&str, bool); 3] = [("anthropic", false), ("openai", false), ("anthropic", true)];
+
+async fn gateway_over(kind: &str, authority: Option<&Authority>) -> (Gateway, Upstream) {
     let withheld = r#"@id("opus-is-for-services") forbid (principal in Role::"user", action == Action::"invoke",
         resource == Model::"claude-opus-4-8");"#;
     let (setup, upstream) = match kind {
@@ -32,10 +36,14 @@ async fn gateway_over(kind: &str) -> (Gateway, Upstream) {
             (Setup::openai(&upstream), upstream)
         }
     };
-    (
-        setup.model("claude-opus-4-8").policy(withheld).start().await,
-        upstream,
-    )
+    let mut setup = setup.model("claude-opus-4-8").policy(withheld);
+    if let Some(authority) = authority {
+        let authority_file = authority.pem();
+        setup = setup
+            .tls(&authority.server(&["127.0.0.1"]), "")
+            .file("ca.pem", &authority_file);
+    }
+    (setup.start().await, upstream)
 }
 
 /// Runs a script of `tests/sdk` with the addresses it needs; its output is shown when it fails.
@@ -45,18 +53,26 @@ async fn check(program: PathBuf, script: &str) {
         "{} is not installed; run scripts/test",
         program.display()
     );
-    for kind in ["anthropic", "openai"] {
-        let (gateway, upstream) = gateway_over(kind).await;
+    for (kind, secured) in ARRANGEMENTS {
+        let authority = secured.then(|| Authority::new("operator"));
+        let (gateway, upstream) = gateway_over(kind, authority.as_ref()).await;
+        let scheme = if secured { "https" } else { "http" };
         let mut command = Command::new(&program);
         command
             .arg(Path::new(SCRIPTS).join(script))
-            .env("TOLLGATE_URL", format!("http://{}", gateway.address))
+            .env("TOLLGATE_URL", format!("{scheme}://{}", gateway.address))
             .env("TOLLGATE_KEY", gateway.any_key().await)
             .env("TOLLGATE_UPSTREAM", kind)
             .env("TOLLGATE_SDK_MODULES", installed("node/node_modules"))
             .env_remove("ANTHROPIC_API_KEY")
             .env_remove("ANTHROPIC_AUTH_TOKEN")
             .env_remove("ANTHROPIC_BASE_URL");
+        if secured {
+            // Python's way and Node's way to trust an authority of one's own.
+            command
+                .env("SSL_CERT_FILE", gateway.home.join("ca.pem"))
+                .env("NODE_EXTRA_CA_CERTS", gateway.home.join("ca.pem"));
+        }
         let output = tokio::task::spawn_blocking(move || command.output())
             .await
             .unwrap()

@@ -4,6 +4,7 @@
 mod conversations;
 mod denials;
 mod failures;
+mod transport;
 
 use serde_json::{Value, json};
 

@@ -158,6 +158,12 @@ impl Claude {
         self
     }
 
+    /// Sets a variable to the name of a file that holds this text.
+    pub fn with_file(self, variable: &str, name: &str, text: &str) -> Self {
+        let path = self.home.write(name, text).display().to_string();
+        self.set(variable, &path)
+    }
+
     /// A file of the project.
     pub fn project(&self, name: &str) -> PathBuf {
         self.home.join("project").join(name)
