@@ -1,19 +1,25 @@
 //! `tollgate check`
 
+use std::sync::Arc;
+
 use serde_json::json;
 
 use crate::cli::output::Output;
 use crate::cli::root::{Failed, Place};
+use crate::config::Config;
+use crate::gateway::snapshot::Snapshot;
+use crate::pipeline::route::guard::Guards;
 use crate::server::assemble::StartError;
-use crate::server::{certificates, snapshot};
+use crate::server::certificates;
+use crate::server::snapshot::{self, Lasting};
 use crate::telemetry::metrics::Metrics;
+use crate::types::clock::SystemClock;
 
 /// Checks everything that can be checked without listening, and prints what it means: models,
 /// routes, and every place that connections may go to.
 pub fn check(place: &Place, output: &mut Output) -> Result<(), Failed> {
     let config = place.load()?;
-    let metrics = Metrics::new().map_err(Failed::new)?;
-    let snapshot = snapshot::compile(&config, 0, &metrics).map_err(Failed::usage)?;
+    let snapshot = compiled(&config)?;
     certificates::load(&config).map_err(|error| Failed::usage(StartError::Tls(error)))?;
     let egress: Vec<String> = config
         .upstreams
@@ -76,4 +82,15 @@ pub fn check(place: &Place, output: &mut Output) -> Result<(), Failed> {
         .iter()
         .try_for_each(|line| output.line(line))
         .map_err(Failed::new)
+}
+
+/// The snapshot that a node would serve by; it counts and guards nothing.
+fn compiled(config: &Config) -> Result<Snapshot, Failed> {
+    let metrics = Metrics::new().map_err(Failed::new)?;
+    let guards = Guards::new(Arc::new(SystemClock));
+    let lasting = Lasting {
+        metrics: &metrics,
+        guards: &guards,
+    };
+    snapshot::compile(config, 0, lasting).map_err(Failed::usage)
 }

@@ -70,12 +70,55 @@ pub(crate) fn values(config: &Config, mistakes: &mut Collector<'_>) {
     if config.limits.requests_per_minute == 0 {
         mistakes.add(None, "limits.requests_per_minute is 0: name at least 1");
     }
+    resilience(config, mistakes);
     for (role, factor) in &config.limits.role_multiplier {
         if !(factor.is_finite() && *factor > 0.0) {
             mistakes.add(
                 None,
                 format!("limits.role_multiplier.{role} must be a number above 0"),
             );
+        }
+    }
+}
+
+/// Notes bounds that would let nothing through.
+fn resilience(config: &Config, mistakes: &mut Collector<'_>) {
+    for (key, value) in [
+        (
+            "server.requests_in_flight_max",
+            config.server.requests_in_flight_max,
+        ),
+        ("server.connections_max", config.server.connections_max),
+    ] {
+        if value == 0 {
+            mistakes.add(None, format!("{key} is 0: name at least 1"));
+        }
+    }
+    let shared = &config.resilience;
+    if shared.max_concurrent == 0 {
+        mistakes.add(None, "resilience.max_concurrent is 0: name at least 1");
+    }
+    if shared.retry_percent > 100 {
+        mistakes.add(
+            None,
+            "resilience.retry_percent is above 100: retries would multiply the load",
+        );
+    }
+    if let Some(mistake) = shared.breaker.mistake() {
+        mistakes.add(None, format!("resilience.breaker: {mistake}"));
+    }
+    for upstream in &config.upstreams {
+        let span = Some(upstream.name.span());
+        let name = upstream.name.get_ref();
+        if upstream.max_concurrent == Some(0) {
+            mistakes.add(
+                span,
+                format!("upstream `{name}`: max_concurrent is 0: name at least 1"),
+            );
+        } else if let Some(mistake) = shared.breaker.overridden(&upstream.breaker).mistake()
+            && shared.breaker.mistake().is_none()
+        {
+            mistakes.add(span, format!("upstream `{name}`: breaker: {mistake}"));
         }
     }
 }

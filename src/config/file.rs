@@ -8,6 +8,7 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use crate::config::quantity::{ByteSize, Span};
+use crate::config::resilience::{BreakerOf, Resilience};
 use crate::config::secret_source::SecretSource;
 use crate::types::destination::Destination;
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     /// `[limits]`
     pub limits: Limits,
+    /// `[resilience]`
+    pub resilience: Resilience,
     /// `[log]`
     pub log: Log,
     /// `[secrets]`: names and sources.
@@ -66,6 +69,10 @@ pub struct Server {
     pub body_bytes_max: ByteSize,
     /// The sum of all request bodies held at one moment.
     pub buffered_bytes_max: ByteSize,
+    /// Requests of clients that are handled at once.
+    pub requests_in_flight_max: usize,
+    /// Connections of clients that are open at once.
+    pub connections_max: usize,
     /// The largest JSON answer that is read.
     pub answer_bytes_max: ByteSize,
     /// TLS on the public listener; plain HTTP where absent.
@@ -248,6 +255,15 @@ pub struct Upstream {
     pub api_key_secret: Option<Spanned<String>>,
     /// Whether it gets `traceparent` and `tracestate`; not, where absent.
     pub trace_context: Option<bool>,
+    /// Requests at it at once; as in `[resilience]` where absent.
+    pub max_concurrent: Option<u32>,
+    /// Requests that wait for a place at it; as in `[resilience]` where absent.
+    pub queue: Option<u32>,
+    /// How long a place is waited for; as in `[resilience]` where absent.
+    pub queue_timeout: Option<Span>,
+    /// What differs from `[resilience.breaker]`.
+    #[serde(default)]
+    pub breaker: BreakerOf,
     /// What differs from the provider's usual chat-completions dialect.
     #[serde(default)]
     pub chat: Chat,

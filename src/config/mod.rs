@@ -9,6 +9,7 @@ pub mod file;
 pub mod mistake;
 pub mod quantity;
 pub mod read;
+pub mod resilience;
 pub mod secret_source;
 
 pub use file::Config;

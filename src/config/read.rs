@@ -106,6 +106,7 @@ fn read_sections(mut sections: DeTable<'_>, folder: PathBuf, mistakes: &mut Coll
     let prices = section(&mut sections, "prices", mistakes);
     let timeouts = section(&mut sections, "timeouts", mistakes);
     let limits = section(&mut sections, "limits", mistakes);
+    let resilience = section(&mut sections, "resilience", mistakes);
     let log = section(&mut sections, "log", mistakes);
     let secrets = match sections.remove("secrets") {
         Some(value) => one(value, mistakes),
@@ -141,6 +142,7 @@ fn read_sections(mut sections: DeTable<'_>, folder: PathBuf, mistakes: &mut Coll
         prices: prices?,
         timeouts: timeouts?,
         limits: limits?,
+        resilience: resilience?,
         log: log?,
         secrets: secrets?,
         tenants: tenants?,

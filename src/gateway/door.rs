@@ -80,6 +80,12 @@ impl Entrance {
 #[async_trait]
 impl ServerApp for Entrance {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
+        let gateway = &self.gateway;
+        let connections_max = gateway.snapshot.load().connections_max;
+        let Some(_connection) = gateway.connections.enter_below(connections_max) else {
+            gateway.metrics.shed_connections.inc();
+            return None;
+        };
         let door = Arc::new(Door {
             gateway: Arc::clone(&self.gateway),
             options: self.options.clone(),

@@ -14,6 +14,8 @@ use tokio::time::Instant;
 
 use crate::gateway::respond::{self, Extra};
 use crate::pipeline::forward::answer::{Answer, BodyFault};
+use crate::pipeline::route::guard::Ticket;
+use crate::pipeline::route::guard::breaker::Verdict;
 use crate::pipeline::translate::{Ending, ErrorKind, Fault, Progress, Rewriter};
 use crate::types::ids::RequestId;
 
@@ -53,6 +55,8 @@ pub(super) struct Pump<'a> {
     pub(super) extra: &'a [Extra],
     pub(super) pace: Pace,
     pub(super) cut: watch::Receiver<bool>,
+    /// The place at the upstream, which has proven itself with the first piece.
+    pub(super) ticket: &'a mut Ticket,
     /// When the first byte of the answer went out.
     pub(super) first_byte: Option<Instant>,
 }
@@ -172,6 +176,7 @@ impl Pump<'_> {
             let head = stream_head(self.id, self.extra, self.session.req_header().version)?;
             self.session.write_response_header(Box::new(head)).await?;
             self.first_byte = Some(Instant::now());
+            self.ticket.settle(Verdict::Good);
         }
         Ok(())
     }

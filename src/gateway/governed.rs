@@ -284,8 +284,15 @@ async fn forward(
     record: OpenRecord,
 ) -> pingora_error::Result<()> {
     gateway.metrics.open_requests.inc();
-    let mut attempts = Attempts::new(gateway, snapshot, context, envelope, &decided.inspection);
-    let told = Box::pin(attempts.run(session, &record, &decided.candidates)).await;
+    let mut attempts = Attempts::new(
+        gateway,
+        snapshot,
+        context,
+        envelope,
+        &decided.inspection,
+        &decided.candidates,
+    );
+    let told = Box::pin(attempts.run(session, &record)).await;
     gateway.metrics.open_requests.dec();
     drop(decided.body);
     attempts.count();

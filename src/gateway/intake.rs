@@ -16,11 +16,24 @@ const FIRST_CAPACITY_MAX: usize = 64 * 1024;
 /// Room is counted in units of this many bytes.
 const ROOM_UNIT_BYTES: usize = 1024;
 
-/// What of an unwanted body is read and thrown away before the connection is closed.
-const DISCARDED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How much of an unwanted body is read and thrown away before the connection is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// All that a client is likely to send, so that it reads our answer.
+    Usual,
+    /// Little: there is too much to do.
+    Overloaded,
+}
 
-/// For how long.
-const DISCARDING_FOR: Duration = Duration::from_secs(10);
+impl Patience {
+    /// How many bytes, and for how long.
+    const fn bounds(self) -> (usize, Duration) {
+        match self {
+            Self::Usual => (64 * 1024 * 1024, Duration::from_secs(10)),
+            Self::Overloaded => (256 * 1024, Duration::from_secs(1)),
+        }
+    }
+}
 
 /// When a busy gateway may be asked again.
 const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -199,7 +212,8 @@ fn busy() -> Refusal {
 
 /// Reads and throws away what a refused client still sends; the connection is kept only if that
 /// was little and complete.
-pub(super) async fn discard_rest(session: &mut ServerSession) {
+pub(super) async fn discard_rest(session: &mut ServerSession, patience: Patience) {
+    let (bytes_max, span) = patience.bounds();
     if session.is_body_done() {
         return;
     }
@@ -212,15 +226,13 @@ pub(super) async fn discard_rest(session: &mut ServerSession) {
         let mut discarded = 0usize;
         while let Ok(Some(chunk)) = session.read_request_body().await {
             discarded = discarded.saturating_add(chunk.len());
-            if discarded > DISCARDED_BYTES_MAX {
+            if discarded > bytes_max {
                 return false;
             }
         }
         true
     };
-    let complete = tokio::time::timeout(DISCARDING_FOR, discard)
-        .await
-        .unwrap_or(false);
+    let complete = tokio::time::timeout(span, discard).await.unwrap_or(false);
     if !complete || !session.is_body_done() {
         session.set_keepalive(None);
     }

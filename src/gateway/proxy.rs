@@ -1,6 +1,7 @@
 //! The gateway: what requests need, and which way each of them goes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use tokio::sync::watch;
 use crate::gateway::context::Context;
 use crate::gateway::control_door::ControlPlane;
 use crate::gateway::endpoint::{Endpoint, endpoint};
+use crate::gateway::in_flight::{Guard, InFlight};
 use crate::gateway::refuse::{self, ErrorShape};
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::{control_door, governed, head, models, request_line, respond};
@@ -20,6 +22,7 @@ use crate::pipeline::coalesce::Coalescer;
 use crate::pipeline::forward::Engine;
 use crate::pipeline::identify::Authenticator;
 use crate::pipeline::refusal::{Kind, Refusal};
+use crate::pipeline::route::guard::Guards;
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::metrics::words::{self as metrics, Outcome};
 use crate::types::clock::Clock;
@@ -27,6 +30,9 @@ use crate::types::entropy::Entropy;
 use crate::types::peer::Peer;
 use crate::types::principal::Principal;
 use crate::types::secret::Secret;
+
+/// When a request that was turned away may come back.
+const SHED_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// The data plane: everything that a request needs, shared by all of them.
 pub struct Gateway {
@@ -52,8 +58,14 @@ pub struct Gateway {
     pub coalescer: Arc<Coalescer>,
     /// Turns true when running streams have to end.
     pub cut: watch::Receiver<bool>,
+    /// What upstreams can bear, by name; outlives configurations.
+    pub guards: Guards,
+    /// Counts connections, to bound them.
+    pub connections: InFlight,
+    /// Counts requests of model APIs, to bound them.
+    pub admitted: InFlight,
     /// Counts requests in flight, for draining.
-    pub in_flight: crate::gateway::in_flight::InFlight,
+    pub in_flight: InFlight,
 }
 
 impl Gateway {
@@ -69,6 +81,10 @@ impl Gateway {
         let checked = raw.map_or(Ok(()), |raw| head::check(&raw));
         let target = checked.and_then(|()| endpoint(&head.method, head.uri.path()));
         let shape = models::shape(&head.headers);
+        let _place = match self.place(&snapshot, &target) {
+            Ok(place) => place,
+            Err(endpoint) => return self.shed(session, shape, &context, endpoint).await,
+        };
         match target {
             Ok(Endpoint::Governed(operation)) => {
                 governed::serve(self, &snapshot, session, &context, operation).await
@@ -100,6 +116,36 @@ impl Gateway {
                 .await
             }
         }
+    }
+
+    /// A place among the requests of model APIs, where the request needs one; where it knocked, when
+    /// all places are taken.
+    fn place(
+        &self,
+        snapshot: &Snapshot,
+        target: &Result<Endpoint, Refusal>,
+    ) -> Result<Option<Guard>, metrics::Endpoint> {
+        let endpoint = match target {
+            Ok(Endpoint::Governed(operation)) => governed::metered(*operation),
+            Ok(Endpoint::Models | Endpoint::Model(_)) => metrics::Endpoint::Models,
+            Ok(Endpoint::Probe | Endpoint::Control) | Err(_) => return Ok(None),
+        };
+        let place = self.admitted.enter_below(snapshot.requests_in_flight_max);
+        place.map(Some).ok_or(endpoint)
+    }
+
+    /// Turns a request away before anything of it is looked at: the cheapest answer there is.
+    async fn shed(
+        &self,
+        session: &mut ServerSession,
+        shape: ErrorShape,
+        context: &Context,
+        endpoint: metrics::Endpoint,
+    ) -> pingora_error::Result<()> {
+        let message = "the gateway handles as many requests as it may: try again shortly";
+        let refusal = Refusal::new(Kind::Overloaded, message).retry_after(SHED_RETRY_AFTER);
+        self.refuse(session, &refusal, shape, context, endpoint, None)
+            .await
     }
 
     /// Counts and logs a request that was answered without being governed.

@@ -33,7 +33,11 @@ pub(super) async fn send(
     let body = body(refusal, shape, error_type, id);
     let extra = extra_headers(refusal, status);
     respond::whole(session, status, "application/json", &extra, id, body).await?;
-    intake::discard_rest(session).await;
+    let patience = match refusal.kind {
+        Kind::Overloaded => intake::Patience::Overloaded,
+        _ => intake::Patience::Usual,
+    };
+    intake::discard_rest(session, patience).await;
     Ok(())
 }
 
@@ -73,14 +77,19 @@ pub fn status_and_type(kind: Kind, user_agent: &[u8]) -> (StatusCode, &'static s
         }
         Kind::Policy | Kind::Secret => (StatusCode::FORBIDDEN, "permission_error"),
         Kind::Rate => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
-        Kind::CannotVerify | Kind::Overloaded | Kind::AuditUnavailable => {
-            (StatusCode::SERVICE_UNAVAILABLE, "api_error")
-        }
+        Kind::UpstreamRate => (StatusCode::TOO_MANY_REQUESTS, "rate_limit_error"),
+        Kind::Overloaded | Kind::UpstreamBusy => (overloaded(), "overloaded_error"),
+        Kind::CannotVerify | Kind::AuditUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "api_error"),
         Kind::UpstreamFailed => (StatusCode::BAD_GATEWAY, "api_error"),
         Kind::UpstreamTimeout => (StatusCode::GATEWAY_TIMEOUT, "timeout_error"),
         Kind::NotSupported => (StatusCode::NOT_IMPLEMENTED, "not_supported"),
         Kind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "api_error"),
     }
+}
+
+/// 529, by which clients of this dialect know that they should come back.
+fn overloaded() -> StatusCode {
+    StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
 }
 
 fn body(refusal: &Refusal, shape: ErrorShape, error_type: &str, id: RequestId) -> Bytes {

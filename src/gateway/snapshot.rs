@@ -29,6 +29,10 @@ pub struct Snapshot {
     pub limits: Arc<RateLimit>,
     /// Bounds of request bodies.
     pub intake: Arc<Intake>,
+    /// Requests of model APIs that are handled at once.
+    pub requests_in_flight_max: usize,
+    /// Connections of clients that are open at once.
+    pub connections_max: usize,
     /// The largest JSON answer, in bytes.
     pub answer_bytes_max: usize,
     /// The longest silence of an upstream inside an answer.

@@ -33,10 +33,14 @@ pub enum Kind {
     Secret,
     /// Too many requests.
     Rate,
-    /// No room for another request body, or shutting down.
+    /// No room for another request.
     Overloaded,
     /// The ledger cannot be written.
     AuditUnavailable,
+    /// The upstreams of this model asked to be left alone for a while.
+    UpstreamRate,
+    /// The upstreams of this model fail, are busy, or said so.
+    UpstreamBusy,
     /// No upstream gave an answer.
     UpstreamFailed,
     /// No upstream answered in time.
@@ -65,6 +69,8 @@ impl Kind {
             Self::Rate => "rate",
             Self::Overloaded => "overloaded",
             Self::AuditUnavailable => "audit_unavailable",
+            Self::UpstreamRate => "upstream_rate",
+            Self::UpstreamBusy => "upstream_busy",
             Self::UpstreamFailed => "upstream_failed",
             Self::UpstreamTimeout => "upstream_timeout",
             Self::NotSupported => "not_supported",

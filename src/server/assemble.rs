@@ -32,10 +32,11 @@ use crate::pipeline::identify::Authenticator;
 use crate::pipeline::identify::signing::{SigningError, SigningKey};
 use crate::pipeline::identify::token::TokenIssuer;
 use crate::pipeline::identify::view::{IdentityView, RefreshError};
+use crate::pipeline::route::guard::Guards;
 use crate::server::admin_ledger::JournalLedger;
 use crate::server::listen::ListenError;
 use crate::server::readings;
-use crate::server::snapshot::{self, CompileError};
+use crate::server::snapshot::{self, CompileError, Lasting};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::pem::BadMaterial;
@@ -321,7 +322,12 @@ pub async fn node(
     cut: watch::Receiver<bool>,
 ) -> Result<Node, StartError> {
     let metrics = Metrics::new()?;
-    let snapshot = snapshot::compile(config, 1, &metrics)?;
+    let guards = Guards::new(Arc::new(SystemClock));
+    let lasting = Lasting {
+        metrics: &metrics,
+        guards: &guards,
+    };
+    let snapshot = snapshot::compile(config, 1, lasting)?;
     let foundation = foundation(config, first_address).await?;
     let authenticator = Authenticator::new(
         Arc::clone(&foundation.view),
@@ -343,12 +349,15 @@ pub async fn node(
         }),
         control: control::router(control_state),
         metrics,
+        guards,
         clock: Arc::clone(&foundation.clock),
         entropy: Arc::clone(&foundation.entropy),
         fingerprint_root: foundation.fingerprint_root.clone(),
         coalescer: Arc::new(Coalescer::default()),
         cut,
         in_flight: InFlight::default(),
+        admitted: InFlight::default(),
+        connections: InFlight::default(),
     };
     let shipper = Arc::new(Shipper::new(
         Arc::clone(&foundation.journal),
@@ -409,6 +418,10 @@ impl Node {
             node.process(&readings::process());
             let snapshot = gateway.snapshot.load();
             node.buffered(snapshot.intake.held_bytes());
+            node.connections(gateway.connections.count());
+            for (name, reading) in gateway.guards.readings() {
+                metrics.upstream_shows(name.as_str(), readings::upstream(&reading));
+            }
             node.configuration(snapshot.generation, &snapshot.policies.digest().to_string());
         })
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::jobs::shipper::Shipper;
 use crate::journal::Journal;
-use crate::telemetry::metrics::node::{JournalReading, ProcessReading};
+use crate::pipeline::route::guard::{self, breaker::Shown};
+use crate::telemetry::metrics::node::{JournalReading, ProcessReading, UpstreamReading};
 use crate::types::clock::Timestamp;
 
 /// Ticks of a second in `/proc`: `USER_HZ` of the kernel's interface, 100 on every architecture that
@@ -55,6 +56,20 @@ pub(super) fn journal(
         failing: status.failing,
         lag,
         failures: progress.failures(),
+    }
+}
+
+/// An upstream's guard, as metrics show it.
+pub(super) fn upstream(reading: &guard::Reading) -> UpstreamReading {
+    let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+    UpstreamReading {
+        breaker: match reading.breaker {
+            Shown::Closed => 0,
+            Shown::HalfOpen => 1,
+            Shown::Open => 2,
+        },
+        inside: count(reading.inside),
+        waiting: count(reading.waiting),
     }
 }
 

@@ -13,6 +13,7 @@ use crate::pipeline::admit::{self, RateLimit};
 use crate::pipeline::decide::policies::{Policies, PolicyMistake};
 use crate::pipeline::inspect::secrets::Detectors;
 use crate::pipeline::record::prices::PriceTable;
+use crate::pipeline::route::guard::{self, Guards};
 use crate::pipeline::route::pattern::ModelPattern;
 use crate::pipeline::route::provider::{self, LABELS};
 use crate::pipeline::route::upstream;
@@ -68,14 +69,23 @@ fn join(mistakes: &[PolicyMistake]) -> String {
         .join("\n")
 }
 
+/// What outlives configurations: counters go on, and what is known about an upstream stays known.
+#[derive(Clone, Copy)]
+pub struct Lasting<'a> {
+    /// Counters.
+    pub metrics: &'a Metrics,
+    /// The state of upstreams.
+    pub guards: &'a Guards,
+}
+
 /// Compiles a configuration whole, or says why it cannot be.
 ///
 /// # Errors
 /// [`CompileError`]
-pub fn compile(config: &Config, generation: u64, metrics: &Metrics) -> Result<Snapshot, CompileError> {
+pub fn compile(config: &Config, generation: u64, lasting: Lasting<'_>) -> Result<Snapshot, CompileError> {
     let mut upstreams = Vec::new();
     for upstream in &config.upstreams {
-        upstreams.push(Arc::new(compile_upstream(config, upstream, metrics)?));
+        upstreams.push(Arc::new(compile_upstream(config, upstream, lasting)?));
     }
     let routes = config.routes.iter().map(|route| {
         let named = |name: &toml::Spanned<String>| {
@@ -89,7 +99,7 @@ pub fn compile(config: &Config, generation: u64, metrics: &Metrics) -> Result<Sn
         let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
         Route {
             pattern: ModelPattern::new(pattern),
-            meters: Arc::new(metrics.route(pattern, &names)),
+            meters: Arc::new(lasting.metrics.route(pattern, &names)),
             upstreams,
             upstream_model: route.upstream_model.as_deref().map(ModelName::from),
         }
@@ -116,6 +126,8 @@ pub fn compile(config: &Config, generation: u64, metrics: &Metrics) -> Result<Sn
             config.server.buffered_bytes_max.as_usize(),
             config.timeouts.body.0,
         )),
+        requests_in_flight_max: config.server.requests_in_flight_max,
+        connections_max: config.server.connections_max,
         answer_bytes_max: config.server.answer_bytes_max.as_usize(),
         idle: config.timeouts.idle.0,
         ping: config.timeouts.ping.0,
@@ -145,7 +157,7 @@ fn declared(model: &crate::config::file::Model) -> DeclaredModel {
 fn compile_upstream(
     config: &Config,
     upstream: &Upstream,
-    metrics: &Metrics,
+    lasting: Lasting<'_>,
 ) -> Result<upstream::Upstream, CompileError> {
     let name = upstream.name.get_ref().as_str();
     let label = upstream.provider.get_ref().as_str();
@@ -174,8 +186,37 @@ fn compile_upstream(
         credential,
         chat: overridden(provider.chat, &upstream.chat),
         trace_context: upstream.trace_context.unwrap_or(false),
-        meters: metrics.upstream(name),
+        guard: lasting
+            .guards
+            .of(&UpstreamName::from(name), bearable(config, upstream)),
+        meters: lasting.metrics.upstream(name),
     })
+}
+
+/// What an upstream can bear.
+fn bearable(config: &Config, upstream: &Upstream) -> guard::Settings {
+    let shared = &config.resilience;
+    let breaker = shared.breaker.overridden(&upstream.breaker);
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    guard::Settings {
+        gate: guard::gate::Settings {
+            max_concurrent: count(upstream.max_concurrent.unwrap_or(shared.max_concurrent)),
+            queue: count(upstream.queue.unwrap_or(shared.queue)),
+        },
+        queue_timeout: upstream.queue_timeout.unwrap_or(shared.queue_timeout).0,
+        breaker: guard::breaker::Settings {
+            failures: breaker.failures,
+            failure_percent: breaker.failure_percent,
+            window: breaker.window.0,
+            open_for: breaker.open_for.0,
+            open_for_max: breaker.open_for_max.0,
+        },
+        retries: guard::budget::Settings {
+            percent: shared.retry_percent,
+            per_second: shared.retries_per_second,
+        },
+        rest_max: shared.rest_max.0,
+    }
 }
 
 /// The provider's usual chat dialect with what the operator says differs.

@@ -27,6 +27,7 @@ mod observed;
 mod policy;
 mod recorded;
 mod refusals;
+mod resilience;
 mod sdk;
 mod secrets;
 mod shutdown;

@@ -36,6 +36,8 @@ async fn gateway_over(kind: &str, authority: Option<&Authority>) -> (Gateway, Up
             (Setup::openai(&upstream), upstream)
         }
     };
+    // The simulated 429 asks for a second of rest, which would meet what is asked after it.
+    let setup = setup.set("resilience", "rest_max", "\"1ms\"");
     let mut setup = setup.model("claude-opus-4-8").policy(withheld);
     if let Some(authority) = authority {
         let authority_file = authority.pem();

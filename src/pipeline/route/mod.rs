@@ -3,6 +3,7 @@
 //! Input: the model name that the client asked for. Output: candidates in the order in which they
 //! are tried. Never: a look at the network, a decision about who may do what.
 
+pub mod guard;
 pub mod pattern;
 pub mod provider;
 pub mod upstream;

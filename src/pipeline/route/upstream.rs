@@ -1,8 +1,11 @@
 //! A configured upstream, ready to be asked.
 
+use std::sync::Arc;
+
 use crate::dialect::Dialect;
 use crate::dialect::openai::profile::ChatProfile;
 use crate::dialect::operation::Operation;
+use crate::pipeline::route::guard::Guard;
 use crate::telemetry::metrics::meters::UpstreamMeters;
 use crate::types::destination::Destination;
 use crate::types::ids::UpstreamName;
@@ -36,6 +39,8 @@ pub struct Upstream {
     pub chat: ChatProfile,
     /// Whether it is told which trace a request belongs to.
     pub trace_context: bool,
+    /// What it can bear.
+    pub guard: Arc<Guard>,
     /// What is counted about it.
     pub meters: UpstreamMeters,
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec};
 
-use crate::telemetry::metrics::words::{AttemptOutcome, Endpoint, Outcome, Stage};
+use crate::telemetry::metrics::words::{AttemptOutcome, Endpoint, Outcome, SkipReason, Stage};
 
 /// The label of requests that no route took, or that reached no upstream.
 pub(super) const NONE: &str = "none";
@@ -85,6 +85,8 @@ pub struct UpstreamMeters {
     attempts: Closed<AttemptOutcome, IntCounter>,
     connect: Histogram,
     head: Histogram,
+    skips: Closed<SkipReason, IntCounter>,
+    opened: IntCounter,
 }
 
 impl UpstreamMeters {
@@ -93,6 +95,8 @@ impl UpstreamMeters {
         attempts: &IntCounterVec,
         connect: &HistogramVec,
         head: &HistogramVec,
+        skips: &IntCounterVec,
+        opened: &IntCounterVec,
     ) -> Self {
         Self {
             attempts: Closed::new(AttemptOutcome::ALL, |outcome| {
@@ -100,6 +104,10 @@ impl UpstreamMeters {
             }),
             connect: connect.with_label_values(&[name]),
             head: head.with_label_values(&[name]),
+            skips: Closed::new(SkipReason::ALL, |reason| {
+                skips.with_label_values(&[name, reason.as_str()])
+            }),
+            opened: opened.with_label_values(&[name]),
         }
     }
 
@@ -108,6 +116,18 @@ impl UpstreamMeters {
         if let Some(counter) = self.attempts.of(outcome) {
             counter.inc();
         }
+    }
+
+    /// Counts a request that was not sent to it.
+    pub fn skipped(&self, reason: SkipReason) {
+        if let Some(counter) = self.skips.of(reason) {
+            counter.inc();
+        }
+    }
+
+    /// Counts that its breaker opened.
+    pub fn opened(&self) {
+        self.opened.inc();
     }
 
     /// Notes how long a new connection took.

@@ -19,12 +19,12 @@ pub mod words;
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, Registry, TextEncoder,
+    Encoder, Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry, TextEncoder,
 };
 
 use self::build::Build;
 use self::meters::{NONE, Requests, RouteMeters, Stages, UpstreamMeters};
-use self::node::NodeMeters;
+use self::node::{NodeMeters, UpstreamReading};
 use self::words::{Endpoint, Outcome};
 
 /// The endpoints whose requests are routed.
@@ -42,6 +42,11 @@ pub struct Metrics {
     attempts: IntCounterVec,
     connect: HistogramVec,
     head: HistogramVec,
+    skips: IntCounterVec,
+    opened: IntCounterVec,
+    breaker: IntGaugeVec,
+    inside: IntGaugeVec,
+    waiting: IntGaugeVec,
     governance: Histogram,
     /// How long the stages take.
     pub stages: Stages,
@@ -49,6 +54,8 @@ pub struct Metrics {
     pub open_requests: IntGauge,
     /// Streams on their way to clients.
     pub open_streams: IntGauge,
+    /// Connections closed because too many were open.
+    pub shed_connections: IntCounter,
     /// Connections closed for a head that could not be read.
     pub malformed_heads: IntCounter,
     /// What a scrape reads off the node.
@@ -73,10 +80,16 @@ impl Metrics {
             attempts: build.counters(&table::ATTEMPTS)?,
             connect: build.histograms(&table::CONNECT_SECONDS)?,
             head: build.histograms(&table::HEAD_SECONDS)?,
+            skips: build.counters(&table::SKIPS)?,
+            opened: build.counters(&table::BREAKER_OPENED)?,
+            breaker: build.gauges(&table::BREAKER_STATE)?,
+            inside: build.gauges(&table::UPSTREAM_INSIDE)?,
+            waiting: build.gauges(&table::UPSTREAM_WAITING)?,
             governance: build.histogram(&table::GOVERNANCE_SECONDS)?,
             stages: Stages::new(&build.histograms(&table::STAGE_SECONDS)?),
             open_requests: build.gauge(&table::OPEN_REQUESTS)?,
             open_streams: build.gauge(&table::OPEN_STREAMS)?,
+            shed_connections: build.counter(&table::SHED_CONNECTIONS)?,
             malformed_heads: build.counter(&table::MALFORMED_HEADS)?,
             node: NodeMeters::new(&build)?,
             registry,
@@ -107,7 +120,21 @@ impl Metrics {
 
     /// The handles of one configured upstream.
     pub fn upstream(&self, name: &str) -> UpstreamMeters {
-        UpstreamMeters::new(name, &self.attempts, &self.connect, &self.head)
+        UpstreamMeters::new(
+            name,
+            &self.attempts,
+            &self.connect,
+            &self.head,
+            &self.skips,
+            &self.opened,
+        )
+    }
+
+    /// Shows what an upstream can bear at the moment.
+    pub fn upstream_shows(&self, name: &str, reading: UpstreamReading) {
+        self.breaker.with_label_values(&[name]).set(reading.breaker);
+        self.inside.with_label_values(&[name]).set(reading.inside);
+        self.waiting.with_label_values(&[name]).set(reading.waiting);
     }
 
     /// Counts a request that never came to a route.
@@ -144,6 +171,7 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let _route = metrics.route("claude-*", &["anthropic"]);
         let _upstream = metrics.upstream("anthropic");
+        metrics.upstream_shows("anthropic", UpstreamReading::default());
         metrics.refused("policy");
         metrics.node.configuration(1, "00");
         let text = metrics.text().unwrap();

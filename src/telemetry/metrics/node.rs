@@ -49,6 +49,17 @@ pub struct ProcessReading {
     pub start_seconds: f64,
 }
 
+/// What one upstream can bear at the moment.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct UpstreamReading {
+    /// Its breaker: 0 closed, 1 half open, 2 open.
+    pub breaker: i64,
+    /// Requests at it.
+    pub inside: i64,
+    /// Requests that wait for a place at it.
+    pub waiting: i64,
+}
+
 /// Gauges of the whole node.
 #[derive(Clone, Debug)]
 pub struct NodeMeters {
@@ -63,6 +74,7 @@ pub struct NodeMeters {
     failures: IntGauge,
     ready: IntGauge,
     buffered: IntGauge,
+    connections: IntGauge,
     identity_age: Gauge,
     generation: IntGauge,
     configuration: IntGaugeVec,
@@ -90,6 +102,7 @@ impl NodeMeters {
             lag: build.float_gauge(&table::SHIPPER_LAG)?,
             failures: build.gauge(&table::SHIPPER_FAILURES)?,
             ready: build.gauge(&table::READY)?,
+            connections: build.gauge(&table::OPEN_CONNECTIONS)?,
             buffered: build.gauge(&table::BUFFERED_BYTES)?,
             identity_age: build.float_gauge(&table::IDENTITY_AGE)?,
             generation: build.gauge(&table::CONFIGURATION_GENERATION)?,
@@ -132,6 +145,11 @@ impl NodeMeters {
     /// Shows how many bytes of request bodies are held.
     pub fn buffered(&self, bytes: usize) {
         self.buffered.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+
+    /// Shows how many connections of clients are open.
+    pub fn connections(&self, count: usize) {
+        self.connections.set(i64::try_from(count).unwrap_or(i64::MAX));
     }
 
     /// Shows whether new requests are welcome.

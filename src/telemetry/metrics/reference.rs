@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::telemetry::metrics::table::{ALL, Kind};
-use crate::telemetry::metrics::words::{AttemptOutcome, Endpoint, Outcome, Stage};
+use crate::telemetry::metrics::words::{AttemptOutcome, Endpoint, Outcome, SkipReason, Stage};
 
 const INTRODUCTION: &str = "\
 # Metrics
@@ -12,7 +12,8 @@ const INTRODUCTION: &str = "\
 <!-- Made from src/telemetry/metrics/table.rs by the test `the_page_is_current`: do not edit. -->
 
 Served as Prometheus text at `/metrics` on the address `[metrics] listen`, which is never the public
-one.
+one. `docs/how-to/monitoring.md` says what to watch; `conf/prometheus/alerts.yml` and
+`conf/grafana/tollgate.json` are ready to use.
 
 Labels hold configured names (`upstream`; `route` is a route's `model_pattern`) or words of the closed
 sets below. Nothing that a client or an upstream sends becomes a label. Series of names that a reload
@@ -54,6 +55,10 @@ fn page() -> String {
         "`outcome` of attempts",
         AttemptOutcome::ALL.map(AttemptOutcome::as_str).to_vec(),
     );
+    list(
+        "`reason` of skips",
+        SkipReason::ALL.map(SkipReason::as_str).to_vec(),
+    );
     list("`stage`", Stage::ALL.map(Stage::as_str).to_vec());
     page.push_str("- `kind` of refusals: the kinds of `src/pipeline/refusal.rs`.\n");
     page.push_str("- `route` and `upstream` are `none` where a request came to none.\n");
@@ -75,5 +80,55 @@ fn the_page_is_current() {
     if committed != page {
         std::fs::write(&path, page).unwrap();
         panic!("docs/reference/metrics.md was out of date; it is written anew: review and commit it");
+    }
+}
+
+/// The metrics that a text names and the table does not know.
+fn unknown(text: &str) -> Vec<&str> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = text.split(|c: char| !is_name(c));
+    let named = words.filter(|word| word.starts_with("tollgate_") || word.starts_with("process_"));
+    let is_known = |word: &str| {
+        ALL.iter().any(|metric| {
+            let rest = word.strip_prefix(metric.name);
+            match metric.kind {
+                Kind::Histogram(_) => matches!(rest, Some("_bucket" | "_sum" | "_count")),
+                Kind::Counter | Kind::Gauge => rest == Some(""),
+            }
+        })
+    };
+    named.filter(|word| !is_known(word)).collect()
+}
+
+#[test]
+fn alerts_and_dashboard_name_metrics_that_exist() {
+    let alerts = include_str!("../../../conf/prometheus/alerts.yml");
+    let dashboard = include_str!("../../../conf/grafana/tollgate.json");
+    assert!(alerts.contains("tollgate_") && dashboard.contains("tollgate_"));
+    assert_eq!(unknown(alerts), [""; 0]);
+    assert_eq!(unknown(dashboard), [""; 0]);
+    assert_eq!(
+        unknown("rate(tollgate_nothing_total[5m]) + tollgate_stage_seconds + process_open_fds"),
+        ["tollgate_nothing_total", "tollgate_stage_seconds"]
+    );
+}
+
+#[test]
+fn every_metric_is_on_the_dashboard() {
+    let dashboard: serde_json::Value =
+        serde_json::from_str(include_str!("../../../conf/grafana/tollgate.json")).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap().iter();
+    let targets = panels.flat_map(|panel| panel["targets"].as_array().into_iter().flatten());
+    let shown: Vec<&str> = targets.filter_map(|target| target["expr"].as_str()).collect();
+    for metric in ALL {
+        let is_minor = matches!(
+            metric.name,
+            "process_virtual_memory_bytes" | "process_start_time_seconds"
+        );
+        assert!(
+            is_minor || shown.iter().any(|expression| expression.contains(metric.name)),
+            "{}",
+            metric.name
+        );
     }
 }

@@ -139,6 +139,17 @@ pub(super) const MALFORMED_HEADS: Definition = counter(
     "Connections closed for a head that could not be read at all",
 );
 
+pub(super) const OPEN_CONNECTIONS: Definition = gauge(
+    "tollgate_open_connections",
+    &[],
+    "Connections of clients; bounded by server.connections_max",
+);
+pub(super) const SHED_CONNECTIONS: Definition = counter(
+    "tollgate_connections_shed_total",
+    &[],
+    "Connections closed because too many were open",
+);
+
 pub(super) const ATTEMPTS: Definition = counter(
     "tollgate_upstream_attempts_total",
     &["upstream", "outcome"],
@@ -155,6 +166,32 @@ pub(super) const HEAD_SECONDS: Definition = seconds(
     &["upstream"],
     ANSWER_BOUNDS,
     "From the start of an attempt to the head of the upstream's answer",
+);
+
+pub(super) const SKIPS: Definition = counter(
+    "tollgate_upstream_skips_total",
+    &["upstream", "reason"],
+    "Requests that were not sent to an upstream of their route, by reason",
+);
+pub(super) const BREAKER_OPENED: Definition = counter(
+    "tollgate_upstream_breaker_opened_total",
+    &["upstream"],
+    "Times that an upstream's breaker opened",
+);
+pub(super) const BREAKER_STATE: Definition = gauge(
+    "tollgate_upstream_breaker_state",
+    &["upstream"],
+    "An upstream's breaker: 0 closed, 1 half open, 2 open",
+);
+pub(super) const UPSTREAM_INSIDE: Definition = gauge(
+    "tollgate_upstream_open_requests",
+    &["upstream"],
+    "Requests at an upstream; bounded by max_concurrent",
+);
+pub(super) const UPSTREAM_WAITING: Definition = gauge(
+    "tollgate_upstream_queued_requests",
+    &["upstream"],
+    "Requests that wait for a place at an upstream; bounded by queue",
 );
 
 pub(super) const JOURNAL_LEAVES: Definition = gauge(
@@ -244,7 +281,7 @@ pub(super) const PROCESS_START: Definition = gauge(
 );
 
 /// All metrics, in the order of the reference page.
-pub const ALL: [Definition; 34] = [
+pub const ALL: [Definition; 41] = [
     REQUESTS,
     REQUEST_SECONDS,
     FIRST_BYTE_SECONDS,
@@ -255,9 +292,16 @@ pub const ALL: [Definition; 34] = [
     OPEN_STREAMS,
     BUFFERED_BYTES,
     MALFORMED_HEADS,
+    OPEN_CONNECTIONS,
+    SHED_CONNECTIONS,
     ATTEMPTS,
     CONNECT_SECONDS,
     HEAD_SECONDS,
+    SKIPS,
+    BREAKER_OPENED,
+    BREAKER_STATE,
+    UPSTREAM_INSIDE,
+    UPSTREAM_WAITING,
     JOURNAL_LEAVES,
     JOURNAL_UNSHIPPED,
     JOURNAL_BYTES,

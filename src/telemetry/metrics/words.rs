@@ -189,3 +189,40 @@ impl AttemptOutcome {
         }
     }
 }
+
+/// Why a request was not sent to an upstream of its route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SkipReason {
+    /// It asked to be left alone (`retry-after`).
+    Resting,
+    /// It failed too often.
+    Broken,
+    /// All its places were taken, and those in the queue.
+    QueueFull,
+    /// No place became free in time.
+    QueueTimeout,
+    /// Too many retries came to it already.
+    RetryBudget,
+}
+
+impl SkipReason {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Resting,
+        Self::Broken,
+        Self::QueueFull,
+        Self::QueueTimeout,
+        Self::RetryBudget,
+    ];
+
+    /// The label's value, and the word in rows.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Resting => "resting",
+            Self::Broken => "breaker_open",
+            Self::QueueFull => "queue_full",
+            Self::QueueTimeout => "queue_timeout",
+            Self::RetryBudget => "retry_budget",
+        }
+    }
+}

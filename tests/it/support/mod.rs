@@ -11,6 +11,7 @@ pub mod home;
 pub mod openai_sim;
 pub mod prompt;
 pub mod records;
+pub mod scrape;
 pub mod setup;
 pub mod sse;
 pub mod tls;

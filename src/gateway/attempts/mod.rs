@@ -1,33 +1,41 @@
 //! One recorded request at its candidates, in order, until one of them answers.
+//!
+//! Input: an open record, candidates, the client's session. Output: the client has an answer, and
+//! there is a close to be written. Never: an upstream that its guard keeps requests away from, a
+//! second upstream after the first byte of an answer.
+//!
+//! - `failures`: what failures become. `noted`: what is counted and written down.
+
+mod failures;
+mod noted;
 
 use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use pingora_core::protocols::http::ServerSession;
 
+use self::noted::bounded;
 use crate::gateway::answers::{self, Reply};
 use crate::gateway::context::Context;
 use crate::gateway::exchange::{Ended, Pace, Pump};
-use crate::gateway::governed::metered;
 use crate::gateway::proxy::Gateway;
 use crate::gateway::refuse::{self, ErrorShape};
 use crate::gateway::respond::{self, Extra};
 use crate::gateway::snapshot::Snapshot;
-use crate::journal::leaf::close::{Attempt, Close, Cost, Outcome};
+use crate::journal::leaf::close::{Close, Outcome};
 use crate::pipeline::envelope::Envelope;
-use crate::pipeline::forward::answer::{Answer, BodyFault};
+use crate::pipeline::forward::answer::Answer;
 use crate::pipeline::forward::failure::Failure;
 use crate::pipeline::forward::head::{self, ClientHead};
 use crate::pipeline::inspect::inspection::Inspection;
-use crate::pipeline::record::{OpenRecord, micros, prices};
+use crate::pipeline::record::{OpenRecord, micros};
 use crate::pipeline::refusal::{Kind, Refusal};
 use crate::pipeline::route::Candidate;
-use crate::pipeline::translate::prepare::{Prepared, Unprepared, prepare};
-use crate::pipeline::translate::{
-    ClientError, Observed, Outcome as StreamOutcome, dropped_header, upstream_error,
-};
-use crate::telemetry::metrics::words::{self, AttemptOutcome, Stage};
-use crate::types::digest::Sha256;
+use crate::pipeline::route::guard::rest::Cause;
+use crate::pipeline::route::guard::{self, Skip, Ticket};
+use crate::pipeline::translate::prepare::{Prepared, prepare};
+use crate::pipeline::translate::{ClientError, dropped_header, upstream_error};
+use crate::telemetry::metrics::words::{AttemptOutcome, Stage};
 
 /// The largest error body of an upstream that is read, in bytes.
 const ERROR_BYTES_MAX: usize = 1024 * 1024;
@@ -45,6 +53,9 @@ pub(super) struct Attempts<'a> {
     close: Close,
     /// The candidate tried last.
     last: Option<&'a Candidate>,
+    candidates: &'a [Candidate],
+    /// What the next attempt is to an upstream's retry budget.
+    next: guard::Attempt,
 }
 
 /// What one candidate came to.
@@ -65,6 +76,7 @@ impl<'a> Attempts<'a> {
         context: &'a Context,
         envelope: &'a Envelope,
         inspection: &'a Inspection,
+        candidates: &'a [Candidate],
     ) -> Self {
         let mut close = Close::bare(envelope.act(), Outcome::Error);
         close.redactions = u32::try_from(inspection.splices().len()).unwrap_or(u32::MAX);
@@ -76,6 +88,8 @@ impl<'a> Attempts<'a> {
             inspection,
             close,
             last: None,
+            candidates,
+            next: guard::Attempt::First,
         }
     }
 
@@ -84,47 +98,61 @@ impl<'a> Attempts<'a> {
         &mut self,
         session: &mut ServerSession,
         record: &OpenRecord,
-        candidates: &'a [Candidate],
     ) -> pingora_error::Result<()> {
-        let mut last = Reply::Refusal(Refusal::new(
-            Kind::UpstreamFailed,
-            "no upstream is left for this request",
-        ));
-        for candidate in candidates {
+        let mut told = None;
+        let mut skipped: Option<Skip> = None;
+        for candidate in self.candidates {
+            let mut ticket = match self.enter(session, candidate).await? {
+                Ok(ticket) => ticket,
+                Err(skip) => {
+                    // The client is told the soonest moment at which anybody may be asked.
+                    let sooner = skipped.is_none_or(|other| skip.retry_after() < other.retry_after());
+                    skipped = if sooner { Some(skip) } else { skipped };
+                    continue;
+                }
+            };
             self.last = Some(candidate);
-            match self.attempt(session, record, candidate).await? {
+            match self.attempt(session, record, candidate, &mut ticket).await? {
                 Tried::Over => return Ok(()),
-                Tried::Failed(reply) => last = reply,
+                Tried::Failed(reply) => told = Some(reply),
                 Tried::Final(reply) => {
-                    last = reply;
+                    told = Some(reply);
                     break;
                 }
             }
         }
-        self.reply(session, last).await
+        let reply = told.or_else(|| skipped.map(|skip| Reply::Refusal(failures::skip_refusal(skip))));
+        let nobody = || Refusal::new(Kind::UpstreamFailed, "no upstream is left for this request");
+        self.reply(session, reply.unwrap_or_else(|| Reply::Refusal(nobody())))
+            .await
     }
 
-    /// Counts the request, when everything is over.
-    pub(super) fn count(&self) {
-        let Some(candidate) = self.last else { return };
-        let outcome = match self.close.outcome {
-            Outcome::Complete => words::Outcome::Complete,
-            Outcome::ClientGone => words::Outcome::ClientGone,
-            Outcome::Error | Outcome::Interrupted | Outcome::Abandoned => words::Outcome::Error,
+    /// Asks the guard of an upstream, while watching for the client's disconnect.
+    async fn enter(
+        &mut self,
+        session: &mut ServerSession,
+        candidate: &Candidate,
+    ) -> pingora_error::Result<Result<Ticket, Skip>> {
+        let began = Instant::now();
+        let entered = tokio::select! {
+            biased;
+            entered = candidate.upstream.guard.enter(&candidate.served_model, self.next) => entered,
+            _ = session.read_body_or_idle(true) => {
+                self.close.outcome = Outcome::ClientGone;
+                return Err(client_left());
+            }
         };
-        let endpoint = metered(self.envelope.operation);
-        let took = self.context.started.elapsed();
-        candidate
-            .meters
-            .ended(endpoint, Some(candidate.position), outcome, took);
-        if let Some(first_byte) = self.close.ttfb_us {
-            candidate.meters.first_byte(Duration::from_micros(first_byte));
+        if let Err(skip) = entered {
+            self.note_skip(candidate, skip, began.elapsed());
         }
+        Ok(entered)
     }
 
-    /// The route that was taken, once a candidate was tried.
+    /// The route that was taken.
     pub(super) fn route(&self) -> Option<&'a str> {
-        self.last.map(|candidate| candidate.meters.pattern())
+        self.candidates
+            .first()
+            .map(|candidate| candidate.meters.pattern())
     }
 
     /// The record's close, when everything is over.
@@ -138,11 +166,12 @@ impl<'a> Attempts<'a> {
         session: &mut ServerSession,
         record: &OpenRecord,
         candidate: &Candidate,
+        ticket: &mut Ticket,
     ) -> pingora_error::Result<Tried> {
         let mut watch = self.gateway.metrics.stages.watch(Instant::now());
         let prepared = match prepare(self.inspection, candidate) {
             Ok(prepared) => prepared,
-            Err(unprepared) => return Ok(unprepared_reply(&unprepared)),
+            Err(unprepared) => return Ok(Tried::Failed(failures::unprepared_reply(&unprepared))),
         };
         self.note_prepared(candidate, &prepared);
         watch.ended(Stage::Translate);
@@ -151,18 +180,33 @@ impl<'a> Attempts<'a> {
         let took = began.elapsed();
         match sent {
             None => {
-                self.note_attempt(candidate, AttemptOutcome::ClientGone, "client_gone", None, took);
+                self.note_attempt(
+                    candidate,
+                    ticket,
+                    AttemptOutcome::ClientGone,
+                    "client_gone",
+                    None,
+                    took,
+                );
                 self.close.outcome = Outcome::ClientGone;
-                pingora_error::Error::e_explain(pingora_error::ErrorType::ConnectionClosed, "the client left")
+                Err(client_left())
             }
             Some(Err(failure)) => {
                 tracing::warn!(request = %self.context.id.wire(), upstream = %candidate.upstream.name, error = %failure, "attempt failed");
-                self.note_attempt(candidate, failed(&failure), failure.kind(), None, took);
-                Ok(Tried::Failed(failure_reply(&failure)))
+                self.note_attempt(
+                    candidate,
+                    ticket,
+                    failures::counted(&failure),
+                    failure.kind(),
+                    None,
+                    took,
+                );
+                Ok(Tried::Failed(failures::failure_reply(&failure)))
             }
             Some(Ok(answer)) => {
                 candidate.upstream.meters.answered(took);
-                self.answered(session, candidate, prepared, answer, began).await
+                self.answered(session, candidate, ticket, prepared, answer, began)
+                    .await
             }
         }
     }
@@ -199,6 +243,7 @@ impl<'a> Attempts<'a> {
         &mut self,
         session: &mut ServerSession,
         candidate: &Candidate,
+        ticket: &mut Ticket,
         prepared: Prepared,
         answer: Answer,
         began: Instant,
@@ -212,12 +257,13 @@ impl<'a> Attempts<'a> {
             let reply = self.upstream_refused(candidate, answer).await;
             self.note_attempt(
                 candidate,
+                ticket,
                 AttemptOutcome::of_status(status.as_u16()),
                 &format!("status_{}", status.as_u16()),
                 Some(status),
                 began.elapsed(),
             );
-            return Ok(if is_retryable(status) {
+            return Ok(if failures::is_retryable(status) {
                 Tried::Failed(reply)
             } else {
                 Tried::Final(reply)
@@ -227,24 +273,26 @@ impl<'a> Attempts<'a> {
             .header("content-type")
             .is_some_and(|kind| kind.starts_with("text/event-stream"));
         let tried = if self.envelope.stream && is_stream {
-            self.stream(session, candidate, prepared, answer).await?
+            self.stream(session, candidate, ticket, prepared, answer).await
         } else {
-            self.json(session, candidate, prepared, answer).await?
+            self.json(session, candidate, prepared, answer).await
         };
         let (counted, outcome) = match (&tried, self.close.outcome) {
-            (Tried::Over, outcome @ Outcome::Complete) => (AttemptOutcome::Complete, outcome.as_str()),
-            (Tried::Over, outcome @ Outcome::ClientGone) => (AttemptOutcome::ClientGone, outcome.as_str()),
-            (Tried::Over, outcome) => (AttemptOutcome::AnswerFailed, outcome.as_str()),
-            (Tried::Failed(_) | Tried::Final(_), _) => (AttemptOutcome::AnswerFailed, "answer_failed"),
+            (Ok(Tried::Failed(_) | Tried::Final(_)), _) => (AttemptOutcome::AnswerFailed, "answer_failed"),
+            (_, outcome @ Outcome::Complete) => (AttemptOutcome::Complete, outcome.as_str()),
+            (_, outcome @ Outcome::ClientGone) => (AttemptOutcome::ClientGone, outcome.as_str()),
+            (_, outcome) => (AttemptOutcome::AnswerFailed, outcome.as_str()),
         };
-        self.note_attempt(candidate, counted, outcome, Some(status), began.elapsed());
-        Ok(tried)
+        let took = began.elapsed();
+        self.note_attempt(candidate, ticket, counted, outcome, Some(status), took);
+        tried
     }
 
     async fn stream(
         &mut self,
         session: &mut ServerSession,
         candidate: &Candidate,
+        ticket: &mut Ticket,
         prepared: Prepared,
         answer: Answer,
     ) -> pingora_error::Result<Tried> {
@@ -261,6 +309,7 @@ impl<'a> Attempts<'a> {
                 ends: tokio::time::Instant::from_std(self.context.started + self.snapshot.total),
             },
             cut: self.gateway.cut.clone(),
+            ticket,
             first_byte: None,
         };
         self.gateway.metrics.open_streams.inc();
@@ -271,7 +320,7 @@ impl<'a> Attempts<'a> {
         let observed = rewriter.observed().clone();
         match ended {
             Ended::Unsent(fault) => {
-                let retryable = StatusCode::from_u16(fault.status).is_ok_and(is_retryable);
+                let retryable = StatusCode::from_u16(fault.status).is_ok_and(failures::is_retryable);
                 let reply = Reply::Fault(fault);
                 return Ok(if retryable {
                     Tried::Failed(reply)
@@ -285,22 +334,9 @@ impl<'a> Attempts<'a> {
         self.close.status = first_byte.map(|_| StatusCode::OK.as_u16());
         self.note_observed(candidate, &observed);
         if matches!(ended, Ended::ClientGone) {
-            return pingora_error::Error::e_explain(
-                pingora_error::ErrorType::ConnectionClosed,
-                "the client left",
-            );
+            return Err(client_left());
         }
         Ok(Tried::Over)
-    }
-
-    fn note_told(&mut self, observed: &Observed) {
-        match &observed.outcome {
-            StreamOutcome::Complete => self.close.outcome = Outcome::Complete,
-            StreamOutcome::Failed(fault) => self.close.error_kind = Some(fault.kind.as_str().into()),
-            StreamOutcome::Open | StreamOutcome::Broken => {
-                self.close.error_kind = Some("stream_broken".into());
-            }
-        }
     }
 
     async fn json(
@@ -315,12 +351,12 @@ impl<'a> Attempts<'a> {
             whole = answer.whole(self.snapshot.answer_bytes_max, self.snapshot.idle) => whole,
             _ = session.read_body_or_idle(true) => {
                 self.close.outcome = Outcome::ClientGone;
-                return pingora_error::Error::e_explain(pingora_error::ErrorType::ConnectionClosed, "the client left");
+                return Err(client_left());
             }
         };
         let body = match whole {
             Ok(body) => body,
-            Err(fault) => return Ok(Tried::Failed(body_fault_reply(&fault))),
+            Err(fault) => return Ok(Tried::Failed(failures::body_fault_reply(&fault))),
         };
         answer.release().await;
         let wants_stream = self.envelope.stream;
@@ -328,7 +364,7 @@ impl<'a> Attempts<'a> {
             match answers::whole(&prepared.answer, &body, self.context.id, wants_stream) {
                 Ok(rewritten) => rewritten,
                 Err(fault) => {
-                    let retryable = StatusCode::from_u16(fault.status).is_ok_and(is_retryable);
+                    let retryable = StatusCode::from_u16(fault.status).is_ok_and(failures::is_retryable);
                     let reply = Reply::Fault(fault);
                     return Ok(if retryable {
                         Tried::Failed(reply)
@@ -368,6 +404,10 @@ impl<'a> Attempts<'a> {
             .unwrap_or_default();
         if !body.is_empty() {
             answer.release().await;
+        }
+        if let (Some(cause), Some(after)) = (Cause::of_status(status), retry_after.as_deref()) {
+            let guard = &candidate.upstream.guard;
+            guard.rest(&candidate.served_model, cause, after);
         }
         let dialect = candidate.upstream.dialect;
         match upstream_error(dialect, status, retry_after.as_deref(), &body) {
@@ -411,126 +451,11 @@ impl<'a> Attempts<'a> {
         }
         told
     }
-
-    fn note_prepared(&mut self, candidate: &Candidate, prepared: &Prepared) {
-        self.close.upstream = Some(candidate.upstream.name.clone());
-        self.close.upstream_dialect = Some(candidate.upstream.dialect.as_str().into());
-        self.close.served_model = Some(candidate.served_model.clone());
-        self.close.sent_digest = if prepared.same_dialect && prepared.splices == 0 {
-            self.envelope.request_digest
-        } else {
-            Some(Sha256::of(&prepared.body))
-        };
-        self.close.splices = u32::try_from(prepared.splices).unwrap_or(u32::MAX);
-        self.close.dropped = prepared
-            .dropped
-            .iter()
-            .map(|dropped| dropped.path.as_str().into())
-            .collect();
-    }
-
-    fn note_attempt(
-        &mut self,
-        candidate: &Candidate,
-        counted: AttemptOutcome,
-        outcome: &str,
-        status: Option<StatusCode>,
-        took: Duration,
-    ) {
-        let name = &candidate.upstream.name;
-        candidate.upstream.meters.attempted(counted);
-        self.close.attempts.push(Attempt {
-            upstream: name.clone(),
-            outcome: outcome.into(),
-            status: status.map(|status| status.as_u16()),
-            duration_us: micros(took),
-        });
-    }
-
-    fn note_observed(&mut self, candidate: &Candidate, observed: &Observed) {
-        if let Some(model) = &observed.served_model {
-            self.close.served_model = Some(model.clone());
-        }
-        self.close.stop_reason = observed.stop_reason.as_deref().map(bounded);
-        let Some(usage) = observed.usage else { return };
-        self.close.usage = usage;
-        // What an aborted answer costs is only known to the upstream: our count is a lower bound.
-        self.close.usage_estimated = observed.usage_estimated || self.close.outcome == Outcome::ClientGone;
-        let model = &candidate.served_model;
-        self.close.cost = match self
-            .snapshot
-            .prices
-            .cost(&candidate.upstream.provider, model, &usage)
-        {
-            prices::Cost::Known(amount) if self.close.usage_estimated => Cost::Estimated(amount),
-            prices::Cost::Known(amount) => Cost::Priced(amount),
-            prices::Cost::Unknown => Cost::Unknown,
-        };
-    }
 }
 
-/// Whether another candidate may do better.
-fn is_retryable(status: StatusCode) -> bool {
-    status.is_server_error()
-        || matches!(
-            status,
-            StatusCode::UNAUTHORIZED
-                | StatusCode::PAYMENT_REQUIRED
-                | StatusCode::FORBIDDEN
-                | StatusCode::REQUEST_TIMEOUT
-                | StatusCode::TOO_MANY_REQUESTS
-        )
-}
-
-fn unprepared_reply(unprepared: &Unprepared) -> Tried {
-    let refusal = match unprepared {
-        Unprepared::Untranslatable(cause) => Refusal::new(Kind::Malformed, cause.client_text()),
-        Unprepared::NotSupported => Refusal::new(
-            Kind::NotSupported,
-            "the upstream of this model cannot count tokens: estimate them, or ask for another model",
-        ),
-        Unprepared::Misfit(_) => Refusal::new(
-            Kind::Internal,
-            "the request could not be edited: look into the gateway's log",
-        ),
-    };
-    Tried::Failed(Reply::Refusal(refusal))
-}
-
-/// How a failure before the head of an answer is counted.
-const fn failed(failure: &Failure) -> AttemptOutcome {
-    match failure {
-        Failure::Resolve(_) | Failure::NoServerName | Failure::Connect(_) => AttemptOutcome::Connect,
-        Failure::Head(_) => AttemptOutcome::Unsendable,
-        Failure::Broken(_) => AttemptOutcome::Reset,
-        Failure::Slow(_) => AttemptOutcome::Timeout,
-    }
-}
-
-fn failure_reply(failure: &Failure) -> Reply {
-    let refusal = if failure.is_timeout() {
-        Refusal::new(
-            Kind::UpstreamTimeout,
-            "the upstream did not answer in time: try again",
-        )
-    } else {
-        Refusal::new(Kind::UpstreamFailed, "the upstream cannot be reached: try again")
-    };
-    Reply::Refusal(refusal)
-}
-
-fn body_fault_reply(fault: &BodyFault) -> Reply {
-    let refusal = match fault {
-        BodyFault::Broken(_) => {
-            Refusal::new(Kind::UpstreamFailed, "the upstream's answer broke off: try again")
-        }
-        BodyFault::Silent(_) => Refusal::new(Kind::UpstreamTimeout, "the upstream fell silent: try again"),
-        BodyFault::TooLarge(_) => Refusal::new(
-            Kind::UpstreamFailed,
-            "the upstream's answer is larger than the gateway reads",
-        ),
-    };
-    Reply::Refusal(refusal)
+/// The error that ends a request whose client is gone.
+fn client_left() -> Box<pingora_error::Error> {
+    pingora_error::Error::explain(pingora_error::ErrorType::ConnectionClosed, "the client left")
 }
 
 /// The header that names what translation lost, if anything.
@@ -540,9 +465,4 @@ fn dropped_extra(dropped: &[crate::pipeline::translate::Dropped]) -> Vec<Extra> 
         .map(|value| (http::HeaderName::from_static("x-tollgate-dropped"), value))
         .into_iter()
         .collect()
-}
-
-/// A text of an upstream, cut to what a row keeps.
-fn bounded(text: &str) -> Box<str> {
-    text.chars().take(128).collect::<String>().into()
 }
