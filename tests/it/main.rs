@@ -18,6 +18,7 @@ mod control;
 mod crash;
 mod credentials;
 mod failover;
+mod faults;
 mod fuzzed;
 mod identity;
 mod ledger;
