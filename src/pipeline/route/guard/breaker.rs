@@ -11,6 +11,9 @@ use crate::types::clock::Timestamp;
 /// Parts of the window; what is older than the window leaves it part by part.
 const PARTS: usize = 10;
 
+/// When to ask again while a probe is out, which may be answered at any moment.
+const PROBE_WAIT: Duration = Duration::from_secs(1);
+
 /// When a breaker opens, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
@@ -121,7 +124,7 @@ impl Breaker {
         match &self.state {
             State::Closed | State::HalfOpen { probe: None, .. } => None,
             State::Open { since, span } => left(*since, *span, now),
-            State::HalfOpen { span, .. } => Some(*span),
+            State::HalfOpen { .. } => Some(PROBE_WAIT),
         }
     }
 
@@ -287,7 +290,7 @@ mod tests {
     fn lets_one_probe_through_at_a_time() {
         let mut breaker = opened();
         let probe = breaker.ask(at(6)).unwrap();
-        assert!(breaker.ask(at(6)).is_err(), "one probe at a time");
+        assert_eq!(breaker.ask(at(6)), Err(PROBE_WAIT), "one probe at a time");
         assert_eq!(breaker.settle(probe, Verdict::Good, at(7)), Some(Change::Closed));
         assert_eq!(breaker.shown(at(7)), Shown::Closed);
         assert_eq!(
