@@ -16,7 +16,7 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
 use pingora_core::server::ShutdownWatch;
 
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, preface};
 use crate::tls::identity;
 use crate::tls::listener::ListenerTls;
 use crate::types::peer::Peer;
@@ -86,10 +86,20 @@ impl ServerApp for Entrance {
             gateway.metrics.shed_connections.inc();
             return None;
         };
+        let peer = self.peer(&stream)?;
+        let mut options = self.options.clone();
+        let stream = if options.h2c && stream.get_ssl().is_none() {
+            let sniffed = tokio::time::timeout(HEAD_DEADLINE, preface::sniff(stream)).await;
+            let (stream, is_http2) = sniffed.ok()??;
+            options.h2c = is_http2;
+            stream
+        } else {
+            stream
+        };
         let door = Arc::new(Door {
             gateway: Arc::clone(&self.gateway),
-            options: self.options.clone(),
-            peer: self.peer(&stream)?,
+            options,
+            peer,
             begun: AtomicBool::new(false),
         });
         // Once a request has begun, deadlines of its own hold; until then there is this one, which

@@ -17,6 +17,7 @@ pub mod head;
 pub mod in_flight;
 pub mod intake;
 pub mod models;
+mod preface;
 pub mod proxy;
 pub mod refuse;
 mod request_line;

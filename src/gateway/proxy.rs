@@ -60,7 +60,7 @@ pub struct Gateway {
     pub cut: watch::Receiver<bool>,
     /// What upstreams can bear, by name; outlives configurations.
     pub guards: Guards,
-    /// Counts connections, to bound them.
+    /// Counts connections, to bound them and to let the last frames of HTTP/2 out at the end.
     pub connections: InFlight,
     /// Counts requests of model APIs, to bound them.
     pub admitted: InFlight,

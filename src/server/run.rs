@@ -18,6 +18,9 @@ use crate::server::{certificates, listen};
 /// How long streams that were told to end may take for it.
 const CUT_GRACE: Duration = Duration::from_secs(3);
 
+/// How long connections may take for their last bytes once no request is left.
+const FLUSH_GRACE: Duration = Duration::from_secs(1);
+
 /// How long background work may take to finish after the last request.
 const FINISH_GRACE: Duration = Duration::from_secs(10);
 
@@ -98,6 +101,7 @@ pub async fn run_until(
     let _ = stop.send(true);
     while fronts.join_next().await.is_some() {}
     drain_requests(&node, drain, &cut).await;
+    let _ = tokio::time::timeout(FLUSH_GRACE, node.gateway.connections.idle()).await;
     let _ = finish.send(true);
     let finished = async { while work.join_next().await.is_some() {} };
     if tokio::time::timeout(FINISH_GRACE, finished).await.is_err() {

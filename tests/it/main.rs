@@ -20,6 +20,7 @@ mod credentials;
 mod failover;
 mod faults;
 mod fuzzed;
+mod http2;
 mod identity;
 mod ledger;
 mod mocks;

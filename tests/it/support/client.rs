@@ -10,6 +10,7 @@ use serde_json::Value;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
+use crate::support::h2_client::{H2Body, H2Connection};
 use crate::support::sse::{self, Event, EventReader};
 use crate::support::wait::within;
 use crate::support::wire::{Framing, Head, LAST_CHUNK, Socket, Wire, as_chunk};
@@ -82,6 +83,33 @@ impl Call {
     pub fn chunked(mut self, size: usize) -> Self {
         self.chunk = Some(size);
         self
+    }
+
+    /// The method.
+    pub fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Path and query.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// The headers that the test asked for.
+    pub fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    /// The length that is announced, unless the body goes in chunks.
+    pub fn announced(&self) -> Option<usize> {
+        let has_body = self.method == "POST" || !self.body.is_empty();
+        (self.chunk.is_none() && has_body).then_some(self.body.len())
+    }
+
+    /// The body in the pieces in which it is sent.
+    pub fn pieces(&self) -> Vec<Vec<u8>> {
+        let size = self.chunk.unwrap_or(self.body.len()).max(1);
+        self.body.chunks(size).map(<[u8]>::to_vec).collect()
     }
 
     /// The head alone, with the empty line.
@@ -273,19 +301,21 @@ impl Connection {
         answer.unwrap_or_else(|| panic!("closed without an answer to {} {}", call.method, call.target))
     }
 
+    /// Begins HTTP/2 on this connection.
+    ///
+    /// # Errors
+    /// The gateway speaks something else here.
+    pub async fn http2(self) -> Result<H2Connection, h2::Error> {
+        H2Connection::over(self.wire.into_socket()).await
+    }
+
     /// Sends a request and returns once the answer's head is there, the body still to come.
     pub async fn open_stream(mut self, call: &Call) -> Stream {
         self.send(&call.head_bytes()).await;
         self.send(&call.body_bytes()).await;
         let head = self.final_head().await.expect("closed before the answer's head");
-        Stream {
-            framing: head.answer_framing(&call.method),
-            head,
-            wire: self.wire,
-            reader: EventReader::default(),
-            ready: Vec::new().into_iter(),
-            body: Vec::new(),
-        }
+        let framing = head.answer_framing(&call.method);
+        Stream::of(head, Source::H1(self.wire, framing))
     }
 
     /// Everything that the gateway sends until it closes.
@@ -294,20 +324,39 @@ impl Connection {
     }
 }
 
+/// Where the body of a stream comes from.
+enum Source {
+    H1(Wire, Framing),
+    H2(H2Body),
+}
+
 /// An answer that is still arriving.
-#[derive(Debug)]
 pub struct Stream {
     /// Its head.
     pub head: Head,
     /// The decoded body so far.
     pub body: Vec<u8>,
-    wire: Wire,
-    framing: Framing,
+    source: Source,
     reader: EventReader,
     ready: std::vec::IntoIter<Event>,
 }
 
 impl Stream {
+    fn of(head: Head, source: Source) -> Self {
+        Self {
+            head,
+            source,
+            reader: EventReader::default(),
+            ready: Vec::new().into_iter(),
+            body: Vec::new(),
+        }
+    }
+
+    /// An answer in HTTP/2 frames.
+    pub fn over_http2(head: Head, body: H2Body) -> Self {
+        Self::of(head, Source::H2(body))
+    }
+
     /// The status code.
     pub fn status(&self) -> u16 {
         self.head.word(1).parse().expect("a status line has a number")
@@ -315,7 +364,10 @@ impl Stream {
 
     /// The next piece of the body as it arrives; `None` at the proper end, an error at any other.
     pub async fn piece(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let piece = within("the next piece of a stream", self.wire.piece(&mut self.framing)).await?;
+        let piece = match &mut self.source {
+            Source::H1(wire, framing) => within("the next piece of a stream", wire.piece(framing)).await?,
+            Source::H2(body) => body.piece().await?,
+        };
         self.body.extend_from_slice(piece.as_deref().unwrap_or_default());
         Ok(piece)
     }
@@ -346,6 +398,9 @@ impl Stream {
 
     /// Leaves by reset, as a killed client does.
     pub fn reset(self) {
-        self.wire.reset();
+        match self.source {
+            Source::H1(wire, _) => wire.reset(),
+            Source::H2(body) => body.cancel(),
+        }
     }
 }

@@ -11,6 +11,7 @@ use rustls::ClientConfig;
 use serde_json::Value;
 
 use crate::support::client::{Answer, Call, Connection, Stream};
+use crate::support::h2_client::H2Connection;
 use crate::support::home::Home;
 use crate::support::wait::until;
 
@@ -84,6 +85,15 @@ pub struct Key {
     pub key: String,
 }
 
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1
+    Http1,
+    /// HTTP/2; without TLS, with prior knowledge.
+    Http2,
+}
+
 /// A gateway in a process of its own; killed when dropped.
 pub struct Gateway {
     /// Its folder.
@@ -94,6 +104,8 @@ pub struct Gateway {
     pub metrics: SocketAddr,
     /// What clients of the public listener speak TLS with; plain HTTP without it.
     pub tls: Option<Arc<ClientConfig>>,
+    /// What clients speak that do not open connections of their own.
+    pub protocol: Protocol,
     environment: Vec<(String, String)>,
     child: Child,
 }
@@ -108,6 +120,7 @@ impl Gateway {
             address: nowhere,
             metrics: nowhere,
             tls: None,
+            protocol: Protocol::Http1,
             environment,
             child,
         };
@@ -236,14 +249,30 @@ impl Gateway {
         Connection::open_tls(self.address, config).await
     }
 
+    /// An HTTP/2 connection to the public listener.
+    pub async fn connect_http2(&self) -> H2Connection {
+        let begun = self.connect().await.http2().await;
+        begun.unwrap_or_else(|error| panic!("no HTTP/2 here: {error}"))
+    }
+
     /// One request on a connection of its own.
     pub async fn call(&self, call: &Call) -> Answer {
-        self.connect().await.call(call).await
+        match self.protocol {
+            Protocol::Http1 => self.connect().await.call(call).await,
+            Protocol::Http2 => self.connect_http2().await.call(call).await,
+        }
     }
 
     /// One request whose answer is read as it arrives.
     pub async fn stream(&self, call: &Call) -> Stream {
-        self.connect().await.open_stream(call).await
+        match self.protocol {
+            Protocol::Http1 => self.connect().await.open_stream(call).await,
+            Protocol::Http2 => {
+                let opened = self.connect_http2().await.open(call).await;
+                let (head, body) = opened.unwrap_or_else(|error| panic!("no answer: {error}"));
+                Stream::over_http2(head, body)
+            }
+        }
     }
 
     /// Kills the process without a word (SIGKILL) and waits for its end.

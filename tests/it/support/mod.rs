@@ -7,6 +7,8 @@ pub mod claude;
 pub mod client;
 pub mod conversation;
 pub mod gateway;
+pub mod h2_client;
+mod h2_server;
 pub mod home;
 pub mod openai_sim;
 pub mod prompt;

@@ -5,13 +5,16 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use rustls::ServerConfig;
 use serde_json::Value;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
 use tollgate::types::digest::Sha256;
 
+use crate::support::h2_server;
 use crate::support::wait::{pause, until};
-use crate::support::wire::{Head, LAST_CHUNK, Wire, as_chunk};
+use crate::support::wire::{Head, LAST_CHUNK, Socket, Wire, as_chunk};
 
 /// A door that a script waits at until the test opens it.
 #[derive(Clone, Debug)]
@@ -28,7 +31,7 @@ impl Gate {
         self.0.send_replace(true);
     }
 
-    async fn pass(&self) {
+    pub(super) async fn pass(&self) {
         drop(self.0.subscribe().wait_for(|open| *open).await);
     }
 }
@@ -36,7 +39,15 @@ impl Gate {
 /// One thing that an upstream does after it read a request.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// Writes these bytes and flushes.
+    /// Sends a whole answer with its length.
+    Answer(u16, Headers, Vec<u8>),
+    /// Sends the head of an answer whose body comes in pieces.
+    Head(u16, Headers),
+    /// Sends a piece of such a body.
+    Piece(Vec<u8>),
+    /// Ends such a body properly.
+    End,
+    /// Writes these bytes as they are; over HTTP/2, where they would be no frame, the stream is reset.
     Send(Vec<u8>),
     /// Waits for the test.
     Wait(Gate),
@@ -53,12 +64,17 @@ pub enum Step {
 /// What an upstream does with one request; the connection stays open afterwards unless it says otherwise.
 pub type Script = Vec<Step>;
 
+/// Names and values.
+pub type Headers = Vec<(String, String)>;
+
+fn owned(headers: &[(&str, &str)]) -> Headers {
+    let own = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+    headers.iter().map(own).collect()
+}
+
 /// A complete answer with a length.
 pub fn answer(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Script {
-    let mut bytes = head(status, headers);
-    bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
-    bytes.extend_from_slice(body);
-    vec![Step::Send(bytes)]
+    vec![Step::Answer(status, owned(headers), body.to_vec())]
 }
 
 /// A complete JSON answer.
@@ -72,19 +88,19 @@ pub fn json(status: u16, body: &Value) -> Script {
 
 /// The head of an event stream; chunks follow.
 pub fn stream_head(headers: &[(&str, &str)]) -> Step {
-    let mut bytes = head(200, headers);
-    bytes.extend_from_slice(b"content-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n");
-    Step::Send(bytes)
+    let mut headers = owned(headers);
+    headers.push(("content-type".to_owned(), "text/event-stream".to_owned()));
+    Step::Head(200, headers)
 }
 
 /// One chunk of a stream.
 pub fn chunk(bytes: &[u8]) -> Step {
-    Step::Send(as_chunk(bytes))
+    Step::Piece(bytes.to_vec())
 }
 
 /// The proper end of a stream.
 pub fn end() -> Step {
-    Step::Send(LAST_CHUNK.to_vec())
+    Step::End
 }
 
 /// A whole event stream, one write per piece.
@@ -95,7 +111,28 @@ pub fn stream(pieces: impl IntoIterator<Item = Vec<u8>>) -> Script {
     script
 }
 
-fn head(status: u16, headers: &[(&str, &str)]) -> Vec<u8> {
+/// What a step writes on an HTTP/1.1 connection, if it writes at all.
+fn wire_bytes(step: &Step) -> Option<Vec<u8>> {
+    match step {
+        Step::Answer(status, headers, body) => {
+            let mut bytes = head(*status, headers);
+            bytes.extend_from_slice(format!("content-length: {}\r\n\r\n", body.len()).as_bytes());
+            bytes.extend_from_slice(body);
+            Some(bytes)
+        }
+        Step::Head(status, headers) => {
+            let mut bytes = head(*status, headers);
+            bytes.extend_from_slice(b"transfer-encoding: chunked\r\n\r\n");
+            Some(bytes)
+        }
+        Step::Piece(bytes) => Some(as_chunk(bytes)),
+        Step::End => Some(LAST_CHUNK.to_vec()),
+        Step::Send(bytes) => Some(bytes.clone()),
+        Step::Wait(_) | Step::Pause(_) | Step::Reset | Step::Close | Step::Hang => None,
+    }
+}
+
+fn head(status: u16, headers: &Headers) -> Vec<u8> {
     let mut text = format!("HTTP/1.1 {status} Scripted\r\n");
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
@@ -161,11 +198,39 @@ struct Seen {
     connections: usize,
     requests: Vec<Received>,
     broken: Vec<u8>,
+    client_certificates: Vec<Option<Vec<u8>>>,
+}
+
+/// What the handlers of all connections share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    seen: Arc<Mutex<Seen>>,
+    respond: Arc<Respond>,
+}
+
+impl Shared {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().expect("no handler panics")
+    }
+
+    /// Notes a whole request; gives its number and what to do with it.
+    pub(super) fn received(&self, request: Received) -> (usize, Script) {
+        let script = (self.respond)(&request);
+        let mut seen = self.seen();
+        seen.requests.push(request);
+        (seen.requests.len() - 1, script)
+    }
+
+    /// Notes how the handling of a request ended.
+    pub(super) fn ended(&self, index: usize, ending: Ending) {
+        self.seen().requests[index].ending = ending;
+    }
 }
 
 /// A running upstream; it stops when dropped.
 pub struct Upstream {
     address: SocketAddr,
+    is_tls: bool,
     seen: Arc<Mutex<Seen>>,
     listener: tokio::task::JoinHandle<()>,
 }
@@ -179,15 +244,27 @@ impl Drop for Upstream {
 impl Upstream {
     /// Answers every request by what `respond` makes of it.
     pub async fn start(respond: impl Fn(&Received) -> Script + Send + Sync + 'static) -> Self {
+        Self::start_with(respond, None).await
+    }
+
+    async fn start_with(
+        respond: impl Fn(&Received) -> Script + Send + Sync + 'static,
+        tls: Option<Arc<ServerConfig>>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0")
             .await
             .expect("loopback has a free port");
         let address = listener.local_addr().expect("a bound socket has an address");
         let seen = Arc::new(Mutex::new(Seen::default()));
-        let respond: Arc<Respond> = Arc::new(respond);
-        let serving = serve(listener, seen.clone(), respond);
+        let shared = Shared {
+            seen: seen.clone(),
+            respond: Arc::new(respond),
+        };
+        let is_tls = tls.is_some();
+        let serving = serve(listener, shared, tls);
         Self {
             address,
+            is_tls,
             seen,
             listener: tokio::spawn(serving),
         }
@@ -214,9 +291,10 @@ impl Upstream {
         listener.local_addr().expect("a bound socket has an address")
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://127.0.0.1:PORT`, or with https.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.is_tls { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
@@ -283,41 +361,70 @@ impl Upstream {
     }
 }
 
-async fn serve(listener: TcpListener, seen: Arc<Mutex<Seen>>, respond: Arc<Respond>) {
+async fn serve(listener: TcpListener, shared: Shared, tls: Option<Arc<ServerConfig>>) {
     let mut connections = tokio::task::JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let index = {
-            let mut seen = seen.lock().expect("no handler panics");
+            let mut seen = shared.seen();
             seen.connections += 1;
             seen.connections - 1
         };
-        connections.spawn(converse(Wire::new(stream), index, seen.clone(), respond.clone()));
+        let (shared, tls) = (shared.clone(), tls.clone());
+        connections.spawn(async move {
+            match tls {
+                None if begins_with_http2(&stream).await => {
+                    h2_server::converse(stream.into(), index, shared).await;
+                }
+                None => converse(Wire::new(stream), index, shared).await,
+                Some(config) => converse_tls(stream, config, index, shared).await,
+            }
+        });
     }
 }
 
-async fn converse(mut wire: Wire, connection: usize, seen: Arc<Mutex<Seen>>, respond: Arc<Respond>) {
+/// Whether the first bytes of a connection are the HTTP/2 preface (RFC 9113, 3.4). A request line
+/// of HTTP/1.1 differs from it in its first three bytes.
+async fn begins_with_http2(stream: &TcpStream) -> bool {
+    let mut first = [0; 3];
+    while let Ok(count) = stream.peek(&mut first).await {
+        if count == first.len() || count == 0 || first[..count] != b"PRI"[..count] {
+            break;
+        }
+    }
+    &first == b"PRI"
+}
+
+async fn converse_tls(stream: TcpStream, config: Arc<ServerConfig>, index: usize, shared: Shared) {
+    let Ok(stream) = TlsAcceptor::from(config).accept(stream).await else {
+        return;
+    };
+    let session = stream.get_ref().1;
+    let shown = session.peer_certificates().and_then(|chain| chain.first());
+    let shown = shown.map(|leaf| leaf.to_vec());
+    let is_h2 = session.alpn_protocol() == Some(b"h2");
+    shared.seen().client_certificates.push(shown);
+    let socket = Socket::Tls(Box::new(stream.into()));
+    if is_h2 {
+        h2_server::converse(socket, index, shared).await;
+    } else {
+        converse(Wire::new(socket), index, shared).await;
+    }
+}
+
+async fn converse(mut wire: Wire, connection: usize, shared: Shared) {
     while let Ok(Some(head)) = wire.head().await {
         let Ok(body) = wire.body(head.request_framing()).await else {
-            seen.lock()
-                .expect("no handler panics")
-                .broken
-                .extend_from_slice(&head.raw);
+            shared.seen().broken.extend_from_slice(&head.raw);
             return;
         };
-        let received = Received {
+        let (index, script) = shared.received(Received {
             connection,
             head,
             body,
             ending: Ending::Running,
-        };
-        let script = respond(&received);
-        let index = {
-            let requests = &mut seen.lock().expect("no handler panics").requests;
-            requests.push(received);
-            requests.len() - 1
-        };
+        });
         let (ending, kept) = play(wire, script).await;
-        seen.lock().expect("no handler panics").requests[index].ending = ending;
+        shared.ended(index, ending);
         match kept {
             Some(open) => wire = open,
             None => return,
@@ -328,12 +435,13 @@ async fn converse(mut wire: Wire, connection: usize, seen: Arc<Mutex<Seen>>, res
 /// Runs a script, and notices when the peer leaves while it waits. Returns the connection if it is still of use.
 async fn play(mut wire: Wire, script: Script) -> (Ending, Option<Wire>) {
     for step in script {
-        match step {
-            Step::Send(bytes) => {
-                if wire.send(&bytes).await.is_err() {
-                    return (Ending::PeerLeft, None);
-                }
+        if let Some(bytes) = wire_bytes(&step) {
+            if wire.send(&bytes).await.is_err() {
+                return (Ending::PeerLeft, None);
             }
+            continue;
+        }
+        match step {
             Step::Wait(gate) => tokio::select! {
                 () = wire.closed_by_peer() => return (Ending::PeerLeft, None),
                 () = gate.pass() => {}
@@ -346,11 +454,11 @@ async fn play(mut wire: Wire, script: Script) -> (Ending, Option<Wire>) {
                 wire.reset();
                 return (Ending::Finished, None);
             }
-            Step::Close => return (Ending::Finished, None),
             Step::Hang => {
                 wire.closed_by_peer().await;
                 return (Ending::PeerLeft, None);
             }
+            _ => return (Ending::Finished, None),
         }
     }
     (Ending::Finished, Some(wire))

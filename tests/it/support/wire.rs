@@ -1,8 +1,10 @@
 //! HTTP/1.1 framing, spelled out: both the clients and the upstreams of the tests see every byte.
 
 use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
@@ -109,6 +111,49 @@ impl Socket {
             Self::Tls(stream) => stream.get_ref().0,
         }
     }
+
+    /// Makes the end of this connection a reset.
+    pub fn reset_when_dropped(&self) {
+        self.tcp()
+            .set_zero_linger()
+            .expect("an open socket takes SO_LINGER");
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(context),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
 }
 
 impl From<TcpStream> for Socket {
@@ -125,6 +170,12 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// The connection itself, where nothing was read from it yet.
+    pub fn into_socket(self) -> Socket {
+        assert!(self.buffer.is_empty(), "bytes were read already");
+        self.stream
+    }
+
     /// This end of the connection, nothing read yet.
     pub fn new(stream: impl Into<Socket>) -> Self {
         let stream = stream.into();
@@ -159,29 +210,18 @@ impl Wire {
 
     /// Writes all bytes at once.
     pub async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.stream {
-            Socket::Plain(stream) => stream.write_all(bytes).await,
-            Socket::Tls(stream) => {
-                stream.write_all(bytes).await?;
-                stream.flush().await
-            }
-        }
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
     }
 
     /// Says that nothing more will be sent (FIN), and stays to read.
     pub async fn finish(&mut self) -> io::Result<()> {
-        match &mut self.stream {
-            Socket::Plain(stream) => stream.shutdown().await,
-            Socket::Tls(stream) => stream.shutdown().await,
-        }
+        self.stream.shutdown().await
     }
 
     /// Ends the connection with a reset (RST).
     pub fn reset(self) {
-        self.stream
-            .tcp()
-            .set_zero_linger()
-            .expect("an open socket takes SO_LINGER");
+        self.stream.reset_when_dropped();
     }
 
     /// Reads a message head; `None` when the peer closed before its first byte.
@@ -280,10 +320,7 @@ impl Wire {
 
     async fn fill(&mut self) -> io::Result<usize> {
         self.buffer.reserve(64 * 1024);
-        match &mut self.stream {
-            Socket::Plain(stream) => stream.read_buf(&mut self.buffer).await,
-            Socket::Tls(stream) => stream.read_buf(&mut self.buffer).await,
-        }
+        self.stream.read_buf(&mut self.buffer).await
     }
 
     fn take(&mut self, count: usize) -> Vec<u8> {
