@@ -21,10 +21,13 @@ pub fn check(place: &Place, output: &mut Output) -> Result<(), Failed> {
     let config = place.load()?;
     let snapshot = compiled(&config)?;
     certificates::load(&config).map_err(|error| Failed::usage(StartError::Tls(error)))?;
+    let proxy = Some(&config.egress.proxy).filter(|proxy| !proxy.is_empty());
+    let proxy = proxy.map(|proxy| format!("forward-proxy {proxy}"));
     let egress: Vec<String> = config
         .upstreams
         .iter()
         .map(|upstream| format!("{} {}", upstream.name.get_ref(), upstream.endpoint))
+        .chain(proxy)
         .collect();
     if output.is_json() {
         let routes: Vec<_> = config

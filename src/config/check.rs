@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::config::file::{ClientCertificate, Config, Model, Route, Upstream};
+use crate::config::file::{ClientCertificate, Config, Egress, Model, Route, Upstream};
 use crate::config::mistake::Collector;
 use crate::config::secret_source::SecretSource;
+use crate::types::destination::Destination;
 
 /// Makes every path absolute or relative to the working directory, and fills in `{data_dir}`.
 pub(crate) fn resolve_paths(config: &mut Config, data_dir: Option<&Path>) {
@@ -26,6 +27,12 @@ pub(crate) fn resolve_paths(config: &mut Config, data_dir: Option<&Path>) {
             Some(&mut tls.key),
             tls.client_ca.as_mut(),
         ];
+        for path in named.into_iter().flatten() {
+            *path = place(path, &folder, &data_dir);
+        }
+    }
+    for upstream in &mut config.upstreams {
+        let named = [upstream.ca.as_mut(), upstream.client_certificate.as_mut()];
         for path in named.into_iter().flatten() {
             *path = place(path, &folder, &data_dir);
         }
@@ -60,6 +67,28 @@ pub(crate) fn values(config: &Config, mistakes: &mut Collector<'_>) {
             None,
             "server.tls.client_certificate is required without server.tls.client_ca: name the authorities that issue them",
         );
+    }
+    if config.server.proxy_protocol && config.server.trusted_proxies.is_empty() {
+        mistakes.add(
+            None,
+            "server.proxy_protocol without server.trusted_proxies believes nobody: name the proxies' networks",
+        );
+    }
+    if !config.egress.proxy.is_empty()
+        && !Destination::parse(&config.egress.proxy).is_ok_and(|proxy| !proxy.tls())
+    {
+        mistakes.add(
+            None,
+            "egress.proxy is not a proxy: write http://HOST:PORT, credentials under proxy_credential_secret",
+        );
+    }
+    for upstream in &config.upstreams {
+        if upstream.client_certificate.is_some() != upstream.client_key_secret.is_some() {
+            mistakes.add(
+                Some(upstream.name.span()),
+                "client_certificate and client_key_secret belong together: name both or none",
+            );
+        }
     }
     if !config.store.url.starts_with("sqlite:") {
         mistakes.add(
@@ -123,10 +152,31 @@ fn resilience(config: &Config, mistakes: &mut Collector<'_>) {
     }
 }
 
+/// Notes every name of a secret that no entry of `[secrets]` has.
+pub(crate) fn secret_names(
+    secrets: Option<&BTreeMap<String, SecretSource>>,
+    egress: Option<&Egress>,
+    upstreams: Option<&[Upstream]>,
+    mistakes: &mut Collector<'_>,
+) {
+    let Some(secrets) = secrets else { return };
+    let of_upstreams = upstreams
+        .unwrap_or_default()
+        .iter()
+        .flat_map(|upstream| [&upstream.api_key_secret, &upstream.client_key_secret]);
+    let of_proxy = egress.map(|egress| &egress.proxy_credential_secret);
+    let named = of_upstreams.chain(of_proxy).flatten();
+    for name in named.filter(|name| !secrets.contains_key(name.get_ref())) {
+        let name_text = name.get_ref();
+        let message =
+            format!("secret `{name_text}` is not declared: add `{name_text} = \"env:NAME\"` under [secrets]");
+        mistakes.add(Some(name.span()), message);
+    }
+}
+
 /// Notes every reference that leads nowhere. A section that could not be read has been reported
 /// already, and what refers to it is not judged.
 pub(crate) fn references(
-    secrets: Option<&BTreeMap<String, SecretSource>>,
     upstreams: Option<&[Upstream]>,
     models: Option<&[Model]>,
     routes: Option<&[Route]>,
@@ -143,15 +193,6 @@ pub(crate) fn references(
         "upstream",
         mistakes,
     );
-    let named = upstreams
-        .iter()
-        .filter_map(|upstream| upstream.api_key_secret.as_ref());
-    for name in named.filter(|name| secrets.is_some_and(|known| !known.contains_key(name.get_ref()))) {
-        let name_text = name.get_ref();
-        let message =
-            format!("secret `{name_text}` is not declared: add `{name_text} = \"env:NAME\"` under [secrets]");
-        mistakes.add(Some(name.span()), message);
-    }
     let known: BTreeSet<&str> = upstreams
         .iter()
         .map(|upstream| upstream.name.get_ref().as_str())

@@ -11,6 +11,7 @@ use crate::config::quantity::{ByteSize, Span};
 use crate::config::resilience::{BreakerOf, Resilience};
 use crate::config::secret_source::SecretSource;
 use crate::types::destination::Destination;
+use crate::types::network::Network;
 
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -35,6 +36,8 @@ pub struct Config {
     pub prices: Prices,
     /// `[timeouts]`
     pub timeouts: Timeouts,
+    /// `[egress]`
+    pub egress: Egress,
     /// `[limits]`
     pub limits: Limits,
     /// `[resilience]`
@@ -79,6 +82,10 @@ pub struct Server {
     pub tls: Option<Tls>,
     /// Whether plain connections may begin with HTTP/2 (prior knowledge, RFC 9113, 3.3).
     pub h2c: bool,
+    /// Proxies in front of the gateway whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Whether these proxies begin every connection with a PROXY header of version 2.
+    pub proxy_protocol: bool,
 }
 
 /// `server.tls`
@@ -203,6 +210,18 @@ pub struct Timeouts {
     pub drain: Span,
 }
 
+/// `[egress]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Egress {
+    /// The HTTP proxy that connections to upstreams go through; empty for none.
+    pub proxy: String,
+    /// The name of its credential `USER:PASSWORD` under `[secrets]`.
+    pub proxy_credential_secret: Option<Spanned<String>>,
+    /// Names and ranges of addresses that are reached without it.
+    pub no_proxy: Vec<String>,
+}
+
 /// `[limits]`
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -264,9 +283,31 @@ pub struct Upstream {
     /// What differs from `[resilience.breaker]`.
     #[serde(default)]
     pub breaker: BreakerOf,
+    /// Which HTTP it is spoken to in.
+    #[serde(default)]
+    pub http2: Http2,
+    /// The authorities that vouch for it, in PEM; the system's where absent.
+    pub ca: Option<PathBuf>,
+    /// Our certificate towards it, in PEM, for upstreams that want one.
+    pub client_certificate: Option<PathBuf>,
+    /// The name of that certificate's key (PEM) under `[secrets]`.
+    pub client_key_secret: Option<Spanned<String>>,
     /// What differs from the provider's usual chat-completions dialect.
     #[serde(default)]
     pub chat: Chat,
+}
+
+/// Which HTTP an upstream is spoken to in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Http2 {
+    /// HTTP/2 where TLS negotiates it.
+    #[default]
+    Auto,
+    /// HTTP/1.1.
+    Never,
+    /// HTTP/2, without TLS by prior knowledge.
+    Only,
 }
 
 /// `[upstream.chat]`: what differs from the provider's usual dialect; absent means usual.

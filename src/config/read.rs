@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use crate::config::check;
-use crate::config::file::Config;
+use crate::config::file::{Config, Egress};
 use crate::config::mistake::{Collector, Mistake, Mistakes};
 
 /// The defaults, as shipped.
@@ -105,6 +105,7 @@ fn read_sections(mut sections: DeTable<'_>, folder: PathBuf, mistakes: &mut Coll
     let policy = section(&mut sections, "policy", mistakes);
     let prices = section(&mut sections, "prices", mistakes);
     let timeouts = section(&mut sections, "timeouts", mistakes);
+    let egress: Option<Egress> = section(&mut sections, "egress", mistakes);
     let limits = section(&mut sections, "limits", mistakes);
     let resilience = section(&mut sections, "resilience", mistakes);
     let log = section(&mut sections, "log", mistakes);
@@ -123,8 +124,8 @@ fn read_sections(mut sections: DeTable<'_>, folder: PathBuf, mistakes: &mut Coll
             format!("unknown section `{name}`: remove it, or correct its name"),
         );
     }
+    check::secret_names(secrets.as_ref(), egress.as_ref(), upstreams.as_deref(), mistakes);
     check::references(
-        secrets.as_ref(),
         upstreams.as_deref(),
         models.as_deref(),
         routes.as_deref(),
@@ -141,6 +142,7 @@ fn read_sections(mut sections: DeTable<'_>, folder: PathBuf, mistakes: &mut Coll
         policy: policy?,
         prices: prices?,
         timeouts: timeouts?,
+        egress: egress?,
         limits: limits?,
         resilience: resilience?,
         log: log?,

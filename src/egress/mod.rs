@@ -5,4 +5,5 @@
 //! address, whatever a name resolves to. The outgoing client for services (identity providers,
 //! log sinks) joins this folder with its first user.
 
+pub mod proxy;
 pub mod resolve;

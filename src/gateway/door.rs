@@ -11,11 +11,14 @@ use async_trait::async_trait;
 use pingora_core::apps::{
     HttpPersistentSettings, HttpServerApp, HttpServerOptions, ReusedHttpStream, ServerApp,
 };
+use pingora_core::listeners::PreTlsProcess as _;
 use pingora_core::protocols::Stream;
 use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v2::server::{H2Options, default_h2_options};
+use pingora_core::protocols::l4::stream::Stream as L4Stream;
 use pingora_core::server::ShutdownWatch;
 
+use crate::gateway::proxy_protocol::ProxyProtocol;
 use crate::gateway::{Gateway, preface};
 use crate::tls::identity;
 use crate::tls::listener::ListenerTls;
@@ -37,24 +40,57 @@ const H2_STREAM_WINDOW: u32 = 1024 * 1024;
 /// The same for all bodies of one connection: what an unread connection can hold in memory.
 const H2_CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 
+/// What is expected of connections before their first request.
+#[derive(Clone, Copy, Debug)]
+pub struct EntranceSettings {
+    /// Whether plain connections may begin with HTTP/2.
+    pub h2c: bool,
+    /// Whether trusted proxies say first for whom they connect (PROXY protocol, version 2).
+    pub proxy_protocol: bool,
+}
+
 /// Every connection, before it has a protocol.
 pub struct Entrance {
     gateway: Arc<Gateway>,
     tls: Option<Arc<ListenerTls>>,
+    proxy_protocol: Option<Arc<ProxyProtocol>>,
     options: HttpServerOptions,
 }
 
 impl Entrance {
-    /// The entrance to this gateway; `h2c` lets plain connections begin with HTTP/2.
-    pub fn new(gateway: Arc<Gateway>, tls: Option<Arc<ListenerTls>>, h2c: bool) -> Self {
+    /// The entrance to this gateway.
+    pub fn new(gateway: Arc<Gateway>, tls: Option<Arc<ListenerTls>>, settings: EntranceSettings) -> Self {
         let mut options = HttpServerOptions::default();
-        options.h2c = h2c;
+        options.h2c = settings.h2c;
         options.h2_idle_timeout = Some(HEAD_DEADLINE);
+        let proxy_protocol = settings
+            .proxy_protocol
+            .then(|| Arc::new(ProxyProtocol::new(Arc::clone(&gateway))));
         Self {
             gateway,
             tls,
+            proxy_protocol,
             options,
         }
+    }
+
+    /// What reads the PROXY header of TLS connections, before their handshake.
+    pub fn before_tls(&self) -> Option<Arc<ProxyProtocol>> {
+        self.proxy_protocol.clone()
+    }
+
+    /// Reads what comes before the first request of a plain connection: the PROXY header, then as
+    /// much as tells HTTP/2 from HTTP/1.1. `None` when the connection must not be served.
+    async fn before_plain(&self, stream: Stream) -> Option<(Stream, bool)> {
+        let mut stream = stream.into_any().downcast::<L4Stream>().ok()?;
+        if let Some(proxy_protocol) = &self.proxy_protocol
+            && let Err(error) = proxy_protocol.process(&mut stream).await
+        {
+            tracing::info!(%error, "a trusted proxy's connection is closed");
+            return None;
+        }
+        let is_http2 = self.options.h2c && preface::sniff(&mut stream).await?;
+        Some((stream, is_http2))
     }
 
     /// What the connection proves about its other end; `None` when it must not be served.
@@ -86,16 +122,13 @@ impl ServerApp for Entrance {
             gateway.metrics.shed_connections.inc();
             return None;
         };
-        let peer = self.peer(&stream)?;
         let mut options = self.options.clone();
-        let stream = if options.h2c && stream.get_ssl().is_none() {
-            let sniffed = tokio::time::timeout(HEAD_DEADLINE, preface::sniff(stream)).await;
-            let (stream, is_http2) = sniffed.ok()??;
-            options.h2c = is_http2;
-            stream
-        } else {
-            stream
-        };
+        let mut stream = stream;
+        if stream.get_ssl().is_none() && (options.h2c || self.proxy_protocol.is_some()) {
+            let before = tokio::time::timeout(HEAD_DEADLINE, self.before_plain(stream)).await;
+            (stream, options.h2c) = before.ok()??;
+        }
+        let peer = self.peer(&stream)?;
         let door = Arc::new(Door {
             gateway: Arc::clone(&self.gateway),
             options,

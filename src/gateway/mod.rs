@@ -19,11 +19,13 @@ pub mod intake;
 pub mod models;
 mod preface;
 pub mod proxy;
+pub mod proxy_protocol;
 pub mod refuse;
 mod request_line;
 pub mod respond;
 pub mod snapshot;
 pub mod trace;
+pub mod trusted;
 
-pub use door::Entrance;
+pub use door::{Entrance, EntranceSettings};
 pub use proxy::Gateway;

@@ -75,7 +75,11 @@ impl Gateway {
         let snapshot = self.snapshot.load_full();
         session.set_write_timeout(Some(snapshot.client_write));
         let headers = &session.req_header().headers;
-        let context = Context::begin(headers, peer.clone(), &snapshot, &*self.clock, &*self.entropy);
+        let mut peer = peer.clone();
+        peer.address = peer
+            .address
+            .map(|connected| snapshot.trusted.client(connected, headers));
+        let context = Context::begin(headers, peer, &snapshot, &*self.clock, &*self.entropy);
         let head = session.req_header();
         let raw = session.as_http1().map(HttpSessionV1::get_headers_raw_bytes);
         let checked = raw.map_or(Ok(()), |raw| head::check(&raw));

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use crate::gateway::intake::Intake;
 use crate::gateway::models::DeclaredModel;
+use crate::gateway::trusted::TrustedProxies;
 use crate::pipeline::admit::RateLimit;
 use crate::pipeline::decide::policies::Policies;
+use crate::pipeline::forward::line::Lines;
 use crate::pipeline::inspect::secrets::Detectors;
 use crate::pipeline::record::prices::PriceTable;
 use crate::pipeline::route::Routes;
@@ -17,6 +19,8 @@ pub struct Snapshot {
     pub generation: u64,
     /// From models to candidates.
     pub routes: Routes,
+    /// How upstreams are reached.
+    pub lines: Lines,
     /// What `/v1/models` lists.
     pub models: Vec<DeclaredModel>,
     /// The policies.
@@ -27,6 +31,8 @@ pub struct Snapshot {
     pub prices: PriceTable,
     /// Rate limits.
     pub limits: Arc<RateLimit>,
+    /// Whose word about a client's address counts.
+    pub trusted: TrustedProxies,
     /// Bounds of request bodies.
     pub intake: Arc<Intake>,
     /// Requests of model APIs that are handled at once.

@@ -48,6 +48,7 @@ pub async fn serve(
     stop: watch::Receiver<bool>,
 ) {
     let mut fds = Fds::new();
+    let before_tls = entrance.before_tls();
     let mut service = Service::new("tollgate".to_owned(), entrance);
     for (listener, address) in listeners {
         // The service takes a bound socket over when it is registered under the same text.
@@ -68,6 +69,9 @@ pub async fn serve(
             },
             None => endpoint,
         });
+    }
+    if let Some(before_tls) = before_tls {
+        service.endpoints().set_pre_tls_callback(before_tls);
     }
     service
         .start_service(Some(Arc::new(Mutex::new(fds))), stop, 1)

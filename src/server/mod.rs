@@ -8,6 +8,7 @@ pub mod admin_ledger;
 pub mod assemble;
 pub mod certificates;
 pub mod health;
+pub mod lines;
 pub mod listen;
 mod readings;
 pub mod run;

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
-use crate::gateway::Entrance;
+use crate::gateway::{Entrance, EntranceSettings};
 use crate::server::assemble::{self, Node, StartError};
 use crate::server::health::{self, Health};
 use crate::server::{certificates, listen};
@@ -76,7 +76,11 @@ pub async fn run_until(
     let node = assemble::node(&config, first, cutting).await?;
     let health = Health::new(node.gateway.metrics.clone(), node.gauges());
     let mut fronts = JoinSet::new();
-    let entrance = Entrance::new(Arc::clone(&node.gateway), tls.clone(), config.server.h2c);
+    let settings = EntranceSettings {
+        h2c: config.server.h2c,
+        proxy_protocol: config.server.proxy_protocol,
+    };
+    let entrance = Entrance::new(Arc::clone(&node.gateway), tls.clone(), settings);
     fronts.spawn(listen::serve(entrance, public, tls.clone(), stopping.clone()));
     let mut work = node.background(&finishing)?;
     let shown = health.clone();

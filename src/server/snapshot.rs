@@ -9,6 +9,7 @@ use crate::dialect::openai::profile::{self, ChatProfile};
 use crate::gateway::intake::Intake;
 use crate::gateway::models::DeclaredModel;
 use crate::gateway::snapshot::Snapshot;
+use crate::gateway::trusted::TrustedProxies;
 use crate::pipeline::admit::{self, RateLimit};
 use crate::pipeline::decide::policies::{Policies, PolicyMistake};
 use crate::pipeline::inspect::secrets::Detectors;
@@ -18,7 +19,9 @@ use crate::pipeline::route::pattern::ModelPattern;
 use crate::pipeline::route::provider::{self, LABELS};
 use crate::pipeline::route::upstream;
 use crate::pipeline::route::{Route, Routes};
+use crate::server::lines::{self, NoLine};
 use crate::telemetry::metrics::Metrics;
+use crate::types::clock::{Clock as _, SystemClock};
 use crate::types::ids::{ModelName, RoleName, UpstreamName};
 
 /// The configuration cannot be put to use.
@@ -51,6 +54,9 @@ pub enum CompileError {
         /// Why.
         source: SecretMissing,
     },
+    /// An upstream cannot be reached as configured.
+    #[error("{0}")]
+    Line(#[from] NoLine),
     /// No such provider.
     #[error("upstream `{upstream}`: provider `{label}` is not known: use one of {}", LABELS.join(", "))]
     Provider {
@@ -114,6 +120,8 @@ pub fn compile(config: &Config, generation: u64, lasting: Lasting<'_>) -> Result
     Ok(Snapshot {
         generation,
         routes: Routes::new(routes.collect()),
+        trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
+        lines: lines::compile(config, SystemClock.now())?,
         models: config.models.iter().map(declared).collect(),
         policies: policies(&config.policy.directory)?,
         detectors: Arc::new(

@@ -23,6 +23,7 @@ pub mod digest;
 pub mod entropy;
 pub mod ids;
 pub mod money;
+pub mod network;
 pub mod peer;
 pub mod principal;
 pub mod secret;

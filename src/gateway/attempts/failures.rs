@@ -45,7 +45,7 @@ pub(super) fn unprepared_reply(unprepared: &Unprepared) -> Reply {
 pub(super) const fn counted(failure: &Failure) -> AttemptOutcome {
     match failure {
         Failure::Resolve(_) | Failure::NoServerName | Failure::Connect(_) => AttemptOutcome::Connect,
-        Failure::Head(_) => AttemptOutcome::Unsendable,
+        Failure::Head(_) | Failure::NoLine => AttemptOutcome::Unsendable,
         Failure::Broken(_) => AttemptOutcome::Reset,
         Failure::Slow(_) => AttemptOutcome::Timeout,
     }

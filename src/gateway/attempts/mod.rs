@@ -222,9 +222,13 @@ impl<'a> Attempts<'a> {
             Ok(head) => head,
             Err(failure) => return Some(Err(failure)),
         };
+        let upstream = &candidate.upstream;
+        let Some(line) = self.snapshot.lines.to(&upstream.name) else {
+            return Some(Err(Failure::NoLine));
+        };
         tokio::select! {
             biased;
-            sent = self.gateway.engine.send(record, &candidate.upstream, &head, &prepared.body) => Some(sent),
+            sent = self.gateway.engine.send(record, upstream, line, &head, &prepared.body) => Some(sent),
             _ = session.read_body_or_idle(true) => None,
         }
     }

@@ -1,5 +1,6 @@
 //! Requests to upstreams on Pingora's pooled connector.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -8,12 +9,15 @@ use pingora_core::connectors::ConnectorOptions;
 use pingora_core::connectors::http::Connector;
 use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{ErrorType, RetryType};
 use pingora_http::RequestHeader;
 
-use crate::egress::resolve::Resolver;
+use crate::egress::resolve::{Resolver, Unresolved, is_forbidden};
 use crate::pipeline::forward::answer::Answer;
 use crate::pipeline::forward::failure::Failure;
-use crate::pipeline::forward::peer::peer;
+use crate::pipeline::forward::head;
+use crate::pipeline::forward::line::Line;
+use crate::pipeline::forward::peer::{Pooling, peer};
 use crate::pipeline::record::OpenRecord;
 use crate::pipeline::route::upstream::Upstream;
 
@@ -22,9 +26,6 @@ const INFORMATIONAL_MAX: usize = 8;
 
 /// Idle connections kept over all upstreams.
 const POOL_SIZE: usize = 1_024;
-
-/// A pool group of its own: a connection taken from it is never a used one.
-const FRESH: u64 = 1;
 
 /// What the engine waits for, at most.
 #[derive(Clone, Copy, Debug)]
@@ -66,28 +67,58 @@ impl Engine {
         &self,
         _record: &OpenRecord,
         upstream: &Upstream,
+        line: &Line,
         head: &RequestHeader,
         body: &Bytes,
     ) -> Result<Answer, Failure> {
-        let addresses = self
-            .resolver
-            .resolve(&upstream.destination, self.deadlines.connect)
-            .await?;
-        let address = addresses
-            .first()
-            .copied()
-            .ok_or(crate::egress::resolve::Unresolved::NoAddress)?;
-        let mut to = peer(&upstream.destination, address, self.deadlines.connect)?;
-        let (session, reused) = self.connect(upstream, &to).await?;
-        match self.exchange(session, head, body).await {
-            Ok(session) => return Ok(self.answer(session, to, true)),
-            Err(Failure::Broken(_)) if reused => {}
+        let address = self.address(upstream, line).await?;
+        let to = self.peer(upstream, line, address, Pooling::Shared)?;
+        match self.connect(upstream, &to).await {
+            Ok((session, reused)) => {
+                let is_http2 = matches!(session, HttpSession::H2(_));
+                match self.exchange(session, upstream, head, body).await {
+                    Ok(session) => return Ok(self.answer(session, to, true)),
+                    Err(Failure::Broken(error)) if reused && (!is_http2 || was_not_processed(&error)) => {}
+                    Err(failure) => return Err(failure),
+                }
+            }
+            // Connecting anew fails otherwise: this is a shared connection that has died.
+            Err(Failure::Connect(error)) if error.etype() == &ErrorType::H2Error => {}
             Err(failure) => return Err(failure),
         }
-        to.group_key = FRESH;
+        let to = self.peer(upstream, line, address, Pooling::Alone)?;
         let (session, _) = self.connect(upstream, &to).await?;
-        let session = self.exchange(session, head, body).await?;
+        let session = self.exchange(session, upstream, head, body).await?;
         Ok(self.answer(session, to, false))
+    }
+
+    /// Where the connection goes: an address of the destination, or of the proxy on the way to it.
+    async fn address(&self, upstream: &Upstream, line: &Line) -> Result<SocketAddr, Failure> {
+        let to = &upstream.destination;
+        // A name that only the proxy resolves is the proxy's to judge; an address is not.
+        if line.hop.is_some() && to.host().parse().is_ok_and(is_forbidden) {
+            return Err(Unresolved::NoAddress.into());
+        }
+        let first = line.hop.as_ref().unwrap_or(to);
+        let addresses = self.resolver.resolve(first, self.deadlines.connect).await?;
+        let address = addresses.first().copied();
+        address.ok_or_else(|| Unresolved::NoAddress.into())
+    }
+
+    fn peer(
+        &self,
+        upstream: &Upstream,
+        line: &Line,
+        address: SocketAddr,
+        pooling: Pooling,
+    ) -> Result<HttpPeer, Failure> {
+        peer(
+            &upstream.destination,
+            line,
+            address,
+            self.deadlines.connect,
+            pooling,
+        )
     }
 
     async fn connect(&self, upstream: &Upstream, to: &HttpPeer) -> Result<(HttpSession, bool), Failure> {
@@ -107,9 +138,14 @@ impl Engine {
     async fn exchange(
         &self,
         mut session: HttpSession,
+        upstream: &Upstream,
         head: &RequestHeader,
         body: &Bytes,
     ) -> Result<HttpSession, Failure> {
+        let head = match session {
+            HttpSession::H2(_) => head::for_http2(head, &upstream.destination)?,
+            HttpSession::H1(_) | HttpSession::Custom(_) => head.clone(),
+        };
         // An upstream may answer before it has read everything (413, 401): a failed write is not
         // the end as long as a head can still be read.
         let written = write(&mut session, head, body).await;
@@ -132,10 +168,16 @@ impl Engine {
     }
 }
 
-async fn write(session: &mut HttpSession, head: &RequestHeader, body: &Bytes) -> pingora_error::Result<()> {
-    session.write_request_header(Box::new(head.clone())).await?;
+async fn write(session: &mut HttpSession, head: RequestHeader, body: &Bytes) -> pingora_error::Result<()> {
+    session.write_request_header(Box::new(head)).await?;
     session.write_request_body(body.clone(), true).await?;
     session.finish_request_body().await
+}
+
+/// Whether the upstream says, or the broken connection shows, that a request on a shared HTTP/2
+/// connection was never worked on (RFC 9113, 8.7). Any other reset may have cost tokens.
+fn was_not_processed(error: &pingora_error::Error) -> bool {
+    matches!(error.retry, RetryType::Decided(true) | RetryType::ReusedOnly)
 }
 
 async fn read_final_head(session: &mut HttpSession) -> pingora_error::Result<()> {

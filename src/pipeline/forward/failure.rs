@@ -13,6 +13,9 @@ pub enum Failure {
     /// TLS without a server name would verify nothing.
     #[error("tls: the endpoint has no server name to verify")]
     NoServerName,
+    /// The configuration has no way to this upstream.
+    #[error("the upstream has no line")]
+    NoLine,
     /// No connection.
     #[error("connect: {}", .0.etype().as_str())]
     Connect(#[source] Box<pingora_error::Error>),
@@ -33,6 +36,7 @@ impl Failure {
         match self {
             Self::Resolve(_) => "resolve",
             Self::NoServerName => "tls",
+            Self::NoLine => "line",
             Self::Connect(_) => "connect",
             Self::Head(_) => "head",
             Self::Broken(_) => "reset",

@@ -7,6 +7,7 @@ use pingora_http::RequestHeader;
 use crate::pipeline::forward::failure::Failure;
 use crate::pipeline::route::upstream::{CredentialScheme, Upstream};
 use crate::pipeline::translate::prepare::Prepared;
+use crate::types::destination::Destination;
 
 /// What of the client's head matters upstream.
 pub struct ClientHead<'a> {
@@ -85,6 +86,26 @@ fn assemble(
         value.set_sensitive(true);
         head.insert_header(name, value)?;
     }
+    Ok(head)
+}
+
+/// The same head for HTTP/2, where the authority is part of the target (RFC 9113, 8.3.1).
+///
+/// # Errors
+/// A path that HTTP cannot carry.
+pub(super) fn for_http2(head: &RequestHeader, to: &Destination) -> Result<RequestHeader, Failure> {
+    let mut head = head.clone();
+    let path = head.uri.path_and_query().map_or("/", |path| path.as_str());
+    let uri = http::Uri::builder()
+        .scheme(if to.tls() { "https" } else { "http" })
+        .authority(to.authority())
+        .path_and_query(path)
+        .build();
+    head.set_uri(uri.map_err(|_| {
+        let kind = pingora_error::ErrorType::InvalidHTTPHeader;
+        Failure::Head(pingora_error::Error::explain(kind, "upstream target"))
+    })?);
+    head.remove_header(&http::header::HOST);
     Ok(head)
 }
 

@@ -10,6 +10,8 @@ pub mod answer;
 pub mod engine;
 pub mod failure;
 pub mod head;
+pub mod line;
 mod peer;
+mod tunnel;
 
 pub use engine::Engine;
