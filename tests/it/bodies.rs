@@ -1,4 +1,5 @@
-//! Bodies of every size arrive upstream whole, by length and in chunks, untouched and spliced.
+//! Bodies of every size arrive upstream whole, by length and in chunks, untouched and spliced, over
+//! HTTP/1.1 and HTTP/2 on either side.
 
 use tollgate::types::digest::Sha256;
 
@@ -7,6 +8,7 @@ use crate::support::client::Call;
 use crate::support::gateway::Gateway;
 use crate::support::prompt::ask_of_size;
 use crate::support::setup::{MODEL, Setup};
+use crate::support::sides::Sides;
 use crate::support::upstream::Upstream;
 
 const KIB: usize = 1024;
@@ -17,6 +19,17 @@ const SIZES: [usize; 5] = [200, 64 * KIB - 1, 64 * KIB, 64 * KIB + 1, 20 * MIB];
 
 /// The default limit, and the configured one.
 const LIMIT: usize = 32 * MIB;
+
+/// A gateway before a simulated upstream, both spoken to in these protocols.
+async fn over(sides: Sides, alias: Option<&str>) -> (Gateway, Upstream) {
+    let sim = anthropic_sim::start().await;
+    let url = sim.url();
+    let configure = |setup: Setup| {
+        let setup = setup.upstream("sim", "anthropic", &url).model(MODEL);
+        setup.route("claude-*", &["sim"], alias)
+    };
+    (sides.start(configure).await, sim)
+}
 
 /// Sends the body in both framings and compares what the upstream got.
 async fn check(gateway: &Gateway, sim: &Upstream, key: &str, body: &[u8], expected: &[u8]) {
@@ -42,10 +55,8 @@ async fn check(gateway: &Gateway, sim: &Upstream, key: &str, body: &[u8], expect
     }
 }
 
-#[tokio::test]
-async fn untouched_bodies_arrive_byte_for_byte() {
-    let sim = anthropic_sim::start().await;
-    let gateway = Setup::anthropic(&sim).start().await;
+async fn check_untouched(sides: Sides) {
+    let (gateway, sim) = over(sides, None).await;
     let key = gateway.any_key().await;
     for size in SIZES.into_iter().chain([LIMIT]) {
         let body = ask_of_size(size);
@@ -54,69 +65,92 @@ async fn untouched_bodies_arrive_byte_for_byte() {
 }
 
 #[tokio::test]
+async fn untouched_bodies_arrive_byte_for_byte() {
+    check_untouched(Sides::ALL[0]).await;
+}
+
+#[tokio::test]
+async fn untouched_bodies_arrive_from_http2() {
+    check_untouched(Sides::ALL[1]).await;
+}
+
+#[tokio::test]
+async fn untouched_bodies_arrive_over_http2() {
+    check_untouched(Sides::ALL[2]).await;
+}
+
+#[tokio::test]
+async fn untouched_bodies_arrive_from_http2_over_http2() {
+    check_untouched(Sides::ALL[3]).await;
+}
+
+#[tokio::test]
 async fn a_model_alias_changes_nothing_but_the_name() {
     let alias = "claude-an-alias-of-another-length";
-    let sim = anthropic_sim::start().await;
-    let setup = Setup::new().upstream("sim", "anthropic", &sim.url()).model(MODEL);
-    let gateway = setup.route("claude-*", &["sim"], Some(alias)).start().await;
-    let key = gateway.any_key().await;
-    for size in SIZES {
-        let body = ask_of_size(size);
-        let expected = String::from_utf8(body.clone()).unwrap().replacen(MODEL, alias, 1);
-        check(&gateway, &sim, &key, &body, expected.as_bytes()).await;
+    for sides in Sides::ALL {
+        let (gateway, sim) = over(sides, Some(alias)).await;
+        let key = gateway.any_key().await;
+        for size in SIZES {
+            let body = ask_of_size(size);
+            let expected = String::from_utf8(body.clone()).unwrap().replacen(MODEL, alias, 1);
+            check(&gateway, &sim, &key, &body, expected.as_bytes()).await;
+        }
     }
 }
 
 #[tokio::test]
 async fn odd_spelling_survives() {
-    let sim = anthropic_sim::start().await;
-    let gateway = Setup::anthropic(&sim).start().await;
-    let key = gateway.any_key().await;
     let body = format!(
         " {{\r\n\t\"max_tokens\" : 100 ,\"model\":\"{MODEL}\", \"messages\":[ {{\"content\":\"\\u00e9\\/\\ud83d\\ude00 é\",\
          \"role\":\"user\",\"of_tomorrow\":-0.0}}],\"unknown\":{{\"b\":1,\"a\":1.10}} }}\n"
     );
-    check(&gateway, &sim, &key, body.as_bytes(), body.as_bytes()).await;
+    for sides in Sides::ALL {
+        let (gateway, sim) = over(sides, None).await;
+        let key = gateway.any_key().await;
+        check(&gateway, &sim, &key, body.as_bytes(), body.as_bytes()).await;
+    }
 }
 
 #[tokio::test]
 async fn one_byte_over_the_limit_is_too_large() {
-    let sim = anthropic_sim::start().await;
-    let gateway = Setup::anthropic(&sim).start().await;
-    let key = gateway.any_key().await;
-    for chunked in [false, true] {
-        let call = Call::post_bytes("/v1/messages", ask_of_size(LIMIT + 1)).key(&key);
-        let call = if chunked { call.chunked(1 << 20) } else { call };
-        let answer = gateway.call(&call).await;
-        assert_eq!(
-            (answer.status, answer.error_type().as_str()),
-            (413, "request_too_large"),
-            "chunked: {chunked}"
-        );
-        let text = answer.error_message();
-        assert!(text.contains(&LIMIT.to_string()), "the limit is named: {text}");
+    for sides in Sides::ALL {
+        let (gateway, sim) = over(sides, None).await;
+        let key = gateway.any_key().await;
+        for chunked in [false, true] {
+            let call = Call::post_bytes("/v1/messages", ask_of_size(LIMIT + 1)).key(&key);
+            let call = if chunked { call.chunked(1 << 20) } else { call };
+            let answer = gateway.call(&call).await;
+            assert_eq!(
+                (answer.status, answer.error_type().as_str()),
+                (413, "request_too_large"),
+                "{sides:?} chunked: {chunked}"
+            );
+            let text = answer.error_message();
+            assert!(text.contains(&LIMIT.to_string()), "the limit is named: {text}");
+        }
+        assert_eq!(sim.connections(), 0);
     }
-    assert_eq!(sim.connections(), 0);
 }
 
 #[tokio::test]
 async fn empty_and_tiny_bodies_are_refused_and_go_nowhere() {
-    let sim = anthropic_sim::start().await;
-    let gateway = Setup::anthropic(&sim).start().await;
-    let key = gateway.any_key().await;
-    for body in ["", "{", "1", "{}"] {
-        for chunked in [false, true] {
-            let call = Call::post_bytes("/v1/messages", body.as_bytes().to_vec()).key(&key);
-            let call = if chunked { call.chunked(1) } else { call };
-            let answer = gateway.call(&call).await;
-            assert_eq!(
-                (answer.status, answer.error_type().as_str()),
-                (400, "invalid_request_error"),
-                "{body:?}"
-            );
+    for sides in Sides::ALL {
+        let (gateway, sim) = over(sides, None).await;
+        let key = gateway.any_key().await;
+        for body in ["", "{", "1", "{}"] {
+            for chunked in [false, true] {
+                let call = Call::post_bytes("/v1/messages", body.as_bytes().to_vec()).key(&key);
+                let call = if chunked { call.chunked(1) } else { call };
+                let answer = gateway.call(&call).await;
+                assert_eq!(
+                    (answer.status, answer.error_type().as_str()),
+                    (400, "invalid_request_error"),
+                    "{sides:?} {body:?}"
+                );
+            }
         }
+        assert_eq!(sim.connections(), 0);
     }
-    assert_eq!(sim.connections(), 0);
 }
 
 #[tokio::test]

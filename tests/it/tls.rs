@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection as Journal, OpenFlags};
 use serde_json::Value;
 use tollgate::types::digest::Sha256;
 
@@ -10,6 +9,7 @@ use crate::support::anthropic_sim;
 use crate::support::client::{Call, GATEWAY_NAME};
 use crate::support::gateway::{self, Gateway};
 use crate::support::prompt::ask;
+use crate::support::records::recorded_peer;
 use crate::support::setup::Setup;
 use crate::support::tls::{Authority, Pair};
 use crate::support::upstream::Upstream;
@@ -68,35 +68,6 @@ async fn plain_http_on_a_tls_listener_is_not_served() {
     let said = connection.rest().await;
     assert!(!said.starts_with(b"HTTP"), "{:?}", String::from_utf8_lossy(&said));
     assert_eq!(sim.connections(), 0);
-}
-
-/// Every leaf of the journal that speaks of this request.
-fn leaves_of(gateway: &Gateway, request: &str) -> Vec<Value> {
-    let path = gateway.home.join("data/journal/journal.db");
-    let journal =
-        Journal::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the journal is there");
-    let mut query = journal
-        .prepare("SELECT body FROM leaf")
-        .expect("the table is there");
-    let bodies = query
-        .query_map([], |row| row.get::<_, String>(0))
-        .expect("the query runs");
-    let leaves = bodies.map(|body| serde_json::from_str::<Value>(&body.expect("text")).expect("JSON"));
-    let digits = request.trim_start_matches("req_").replace('-', "");
-    leaves
-        .filter(|leaf| leaf.to_string().replace('-', "").contains(&digits))
-        .collect()
-}
-
-/// The peer that the open of this request names.
-async fn recorded_peer(gateway: &Gateway, request: &str) -> Value {
-    until("the open of a request", async || {
-        let open = leaves_of(gateway, request)
-            .into_iter()
-            .find(|leaf| leaf["kind"] == "open")?;
-        Some(open["body"]["facts"]["act"]["peer"].clone())
-    })
-    .await
 }
 
 #[tokio::test]

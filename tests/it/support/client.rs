@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde_json::Value;
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
@@ -216,9 +217,9 @@ async fn connect(address: SocketAddr) -> TcpStream {
         .expect("the gateway accepts connections")
 }
 
-async fn handshake(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Socket> {
+async fn handshake(stream: TcpStream, config: Arc<ClientConfig>) -> io::Result<Socket> {
     let name = ServerName::try_from(GATEWAY_NAME).expect("a name");
-    let connecting = TlsConnector::from(config).connect(name, connect(address).await);
+    let connecting = TlsConnector::from(config).connect(name, stream);
     let stream = within("a TLS handshake", connecting).await?;
     Ok(Socket::Tls(Box::new(stream.into())))
 }
@@ -243,7 +244,23 @@ impl Connection {
     /// The handshake failed, on either side.
     pub async fn open_tls(address: SocketAddr, config: Arc<ClientConfig>) -> io::Result<Self> {
         Ok(Self {
-            wire: Wire::new(handshake(address, config).await?),
+            wire: Wire::new(handshake(connect(address).await, config).await?),
+        })
+    }
+
+    /// The same, with bytes before the handshake.
+    ///
+    /// # Errors
+    /// The handshake failed, on either side.
+    pub async fn open_tls_after(
+        address: SocketAddr,
+        first: &[u8],
+        config: Arc<ClientConfig>,
+    ) -> io::Result<Self> {
+        let mut stream = connect(address).await;
+        stream.write_all(first).await?;
+        Ok(Self {
+            wire: Wire::new(handshake(stream, config).await?),
         })
     }
 

@@ -18,8 +18,8 @@ use crate::support::wire::{Head, Socket};
 
 /// What a script does to the whole connection.
 enum Whole {
-    /// A reset of the TCP connection.
-    Reset,
+    /// A reset of the TCP connection, asked for by this request.
+    Reset(usize),
     /// GOAWAY, and the end once everything was sent.
     Close,
 }
@@ -80,17 +80,21 @@ pub(super) async fn converse(socket: Socket, connection: usize, shared: Shared) 
                 Some(Ok((request, answer))) => {
                     streams.spawn(serve(request, answer, connection, shared.clone(), whole.clone()));
                 }
-                Some(Err(_)) | None => return,
+                Some(Err(_)) | None => break,
             },
             Some(end) = ends.recv() => match end {
-                Whole::Reset => {
+                Whole::Reset(index) => {
                     armed.store(true, Ordering::Release);
+                    shared.ended(index, Ending::Finished);
                     return;
                 }
                 Whole::Close => http2.graceful_shutdown(),
             },
         }
     }
+    // The scripts see that their peer has left, and say so.
+    drop(http2);
+    while streams.join_next().await.is_some() {}
 }
 
 async fn serve(
@@ -113,13 +117,14 @@ async fn serve(
         body,
         ending: Ending::Running,
     });
-    let ending = play(&mut answer, script, &whole).await;
+    let ending = play(&mut answer, script, index, &whole).await;
     shared.ended(index, ending);
 }
 
 async fn play(
     answer: &mut SendResponse<Bytes>,
     script: Script,
+    index: usize,
     whole: &mpsc::UnboundedSender<Whole>,
 ) -> Ending {
     let mut body: Option<SendStream<Bytes>> = None;
@@ -147,7 +152,7 @@ async fn play(
                     () = pause(span) => Ok(()),
                 },
                 Step::Reset => {
-                    let _ = whole.send(Whole::Reset);
+                    let _ = whole.send(Whole::Reset(index));
                     // The connection is gone before this stream says anything of its own.
                     std::future::pending().await
                 }

@@ -15,6 +15,7 @@ pub mod prompt;
 pub mod records;
 pub mod scrape;
 pub mod setup;
+pub mod sides;
 pub mod sse;
 pub mod tls;
 pub mod upstream;

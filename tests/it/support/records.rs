@@ -82,3 +82,32 @@ pub async fn rows_of(gateway: &Gateway, table: &str, request: &str) -> Vec<Row> 
 pub fn text<'a>(row: &'a Row, column: &str) -> &'a str {
     row.get(column).and_then(Value::as_str).unwrap_or_default()
 }
+
+/// Every leaf of the journal that speaks of this request.
+fn leaves_of(gateway: &Gateway, request: &str) -> Vec<Value> {
+    let path = gateway.home.join("data/journal/journal.db");
+    let journal =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the journal is there");
+    let mut query = journal
+        .prepare("SELECT body FROM leaf")
+        .expect("the table is there");
+    let bodies = query
+        .query_map([], |row| row.get::<_, String>(0))
+        .expect("the query runs");
+    let leaves = bodies.map(|body| serde_json::from_str::<Value>(&body.expect("text")).expect("JSON"));
+    let digits = request.trim_start_matches("req_").replace('-', "");
+    leaves
+        .filter(|leaf| leaf.to_string().replace('-', "").contains(&digits))
+        .collect()
+}
+
+/// The peer that the open of this request names.
+pub async fn recorded_peer(gateway: &Gateway, request: &str) -> Value {
+    until("the open of a request", async || {
+        let open = leaves_of(gateway, request)
+            .into_iter()
+            .find(|leaf| leaf["kind"] == "open")?;
+        Some(open["body"]["facts"]["act"]["peer"].clone())
+    })
+    .await
+}

@@ -19,6 +19,7 @@ pub struct Setup {
     home: Home,
     sections: BTreeMap<String, BTreeMap<String, String>>,
     tables: String,
+    of_each_upstream: String,
     environment: Vec<(String, String)>,
 }
 
@@ -29,6 +30,7 @@ impl Setup {
             home: Home::new(),
             sections: BTreeMap::new(),
             tables: "[[tenant]]\nname = \"acme\"\n".to_owned(),
+            of_each_upstream: String::new(),
             environment: vec![("UPSTREAM_KEY".to_owned(), UPSTREAM_KEY.to_owned())],
         };
         setup
@@ -82,11 +84,18 @@ impl Setup {
             )
     }
 
+    /// Adds these keys to every upstream that is added from here on.
+    pub fn each_upstream(mut self, keys: &str) -> Self {
+        self.of_each_upstream.push_str(keys);
+        self
+    }
+
     /// Adds an upstream that is called with [`UPSTREAM_KEY`].
     pub fn upstream(self, name: &str, provider: &str, endpoint: &str) -> Self {
+        let more = self.of_each_upstream.clone();
         self.table(&format!(
             "[[upstream]]\nname = \"{name}\"\nprovider = \"{provider}\"\nendpoint = \"{endpoint}\"\n\
-             api_key_secret = \"upstream_key\"\n"
+             api_key_secret = \"upstream_key\"\n{more}"
         ))
     }
 

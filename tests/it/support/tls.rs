@@ -9,7 +9,8 @@ use rcgen::{
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 /// A certificate and its key, both in PEM.
 #[derive(Clone, Debug)]
@@ -24,6 +25,28 @@ impl Pair {
     /// The certificate's bytes.
     pub fn der(&self) -> CertificateDer<'static> {
         CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("our own PEM")
+    }
+
+    /// A server with this certificate that offers these protocols and, where `clients` is given,
+    /// wants a client certificate of that authority.
+    pub fn accepting(&self, protocols: &[&str], clients: Option<&Authority>) -> Arc<ServerConfig> {
+        let provider = Arc::new(ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider.clone())
+            .with_safe_default_protocol_versions()
+            .expect("ring speaks TLS 1.2 and 1.3");
+        let builder = match clients {
+            None => builder.with_no_client_auth(),
+            Some(authority) => {
+                let roots = Arc::new(authority.roots());
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
+                builder.with_client_cert_verifier(verifier.build().expect("an authority"))
+            }
+        };
+        let mut config = builder
+            .with_single_cert(vec![self.der()], self.key_der())
+            .expect("a pair");
+        config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
+        Arc::new(config)
     }
 
     fn key_der(&self) -> PrivateKeyDer<'static> {
@@ -57,6 +80,16 @@ impl Authority {
     /// A server's certificate for these names and addresses.
     pub fn server(&self, names: &[&str]) -> Pair {
         self.sign(names, ExtendedKeyUsagePurpose::ServerAuth, |_| ())
+    }
+
+    /// A server with a new certificate for these names; see [`Pair::accepting`].
+    pub fn accepting(
+        &self,
+        names: &[&str],
+        protocols: &[&str],
+        clients: Option<&Authority>,
+    ) -> Arc<ServerConfig> {
+        self.server(names).accepting(protocols, clients)
     }
 
     /// A client's certificate for this common name, with an alternative name beside it.

@@ -247,6 +247,14 @@ impl Upstream {
         Self::start_with(respond, None).await
     }
 
+    /// The same behind TLS.
+    pub async fn start_tls(
+        respond: impl Fn(&Received) -> Script + Send + Sync + 'static,
+        tls: Arc<ServerConfig>,
+    ) -> Self {
+        Self::start_with(respond, Some(tls)).await
+    }
+
     async fn start_with(
         respond: impl Fn(&Received) -> Script + Send + Sync + 'static,
         tls: Option<Arc<ServerConfig>>,
@@ -291,10 +299,20 @@ impl Upstream {
         listener.local_addr().expect("a bound socket has an address")
     }
 
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// `http://127.0.0.1:PORT`, or with https.
     pub fn url(&self) -> String {
         let scheme = if self.is_tls { "https" } else { "http" };
         format!("{scheme}://{}", self.address)
+    }
+
+    /// The certificate that each connection's client showed, as DER bytes; TLS connections only.
+    pub fn client_certificates(&self) -> Vec<Option<Vec<u8>>> {
+        self.seen().client_certificates.clone()
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
