@@ -22,10 +22,12 @@ pub mod vault;
 // Floor 3: the governed path, one folder a stage.
 pub mod pipeline;
 
-// Floor 4: the data plane's front, the control plane's front, and work in the background.
+// Floor 4: the data plane's front, the control plane's front, work in the background, and other
+// processes.
 pub mod control;
 pub mod gateway;
 pub mod jobs;
+pub mod runner;
 
 // Floor 5: composition.
 pub mod server;

@@ -245,7 +245,7 @@ fn start_tollgate(site: &Site, target: Target, folder: &Path, durability: &str) 
 
     let errors = fs::File::create(folder.join("stderr.log"))?;
     let mut child = pinned(site, &site.tollgate)
-        .arg("serve")
+        .arg("gateway")
         .arg("--config")
         .arg(&file)
         .stdin(Stdio::null())

@@ -40,7 +40,7 @@ impl Gateway {
         let file = folder.join("tollgate.toml");
         fs::write(&file, config(cases, upstream))?;
         let log = |name: &str| File::create(folder.join(name));
-        let mut command = command(binary, &file, &["serve"]);
+        let mut command = command(binary, &file, &["gateway"]);
         let child = command
             .stdout(log("stdout.log")?)
             .stderr(log("stderr.log")?)

@@ -13,7 +13,9 @@ use crate::config::Config;
 use crate::config::read;
 use crate::config::secret_source::SecretSource;
 use crate::server::assemble::Node;
-use crate::server::{listen, run, simulated};
+use crate::server::run::{self, Start};
+use crate::server::service::Passed;
+use crate::server::{listen, simulated};
 
 /// Models that the demo declares for an Anthropic upstream, real or simulated.
 const CLAUDE_MODELS: [(&str, &str); 4] = [
@@ -50,7 +52,13 @@ pub fn demo(demo: &Demo, data: Option<&Path>, output: &mut Output) -> Result<(),
         let announce =
             async |started: &run::Started, node: &Node| announce(started, node, &config, output).await;
         let node = async {
-            let ran = run::run(config.clone(), announce).await;
+            let start = Start {
+                config: config.clone(),
+                source: None,
+                passed: Passed::default(),
+                supervised: false,
+            };
+            let ran = run::run(start, announce).await;
             let _ = stop.send(true);
             ran
         };

@@ -8,19 +8,18 @@ use clap::{Parser, Subcommand};
 use crate::cli::admin_client::NotDone;
 use crate::cli::output::Output;
 use crate::cli::{Nouns, check, demo, ledger, serve};
-use crate::config::{Config, read};
+use crate::config::Config;
+use crate::config::source::Source;
 use crate::control::admin::peer::own_uid;
 use crate::server::assemble;
-
-/// The configuration file that is looked for when none is named.
-const USUAL_FILE: &str = "tollgate.toml";
 
 /// A self-hosted AI governance gateway.
 #[derive(Debug, Parser)]
 #[command(name = "tollgate", version, propagate_version = true)]
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found or in conflict, \
-                        4 the node cannot be reached."
+                        4 the node cannot be reached; serve and gateway also 5 requests were cut off at the \
+                        deadline, 6 the ledger could not be written to its end."
 )]
 struct Root {
     /// Configuration file; `tollgate.toml` in the working directory where it exists, else the defaults.
@@ -38,8 +37,10 @@ struct Root {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Runs the gateway until it is told to stop.
+    /// Keeps the gateway running until it is told to stop.
     Serve,
+    /// Runs the gateway without a supervisor, as service managers and containers want it.
+    Gateway(serve::Alone),
     /// Checks the configuration and prints what it means.
     Check,
     /// Runs everything on loopback with generated keys and a simulated upstream.
@@ -85,7 +86,7 @@ pub fn main() -> ExitCode {
     let root = Root::parse();
     let mut output = Output::new(root.json);
     match run(root, &mut output) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => ExitCode::from(code),
         Err(failed) => {
             output.error(&failed.message);
             ExitCode::from(failed.code)
@@ -93,18 +94,24 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(root: Root, output: &mut Output) -> Result<(), Failed> {
-    let place = Place {
-        config: root.config,
-        data: root.data,
+/// Carries the command out; gives the exit code.
+fn run(root: Root, output: &mut Output) -> Result<u8, Failed> {
+    let source = Source {
+        file: root.config,
+        data_dir: root.data,
     };
+    let load = |source: &Source| source.load().map_err(Failed::usage);
     match root.command {
-        Command::Serve => serve::serve(place.load()?, output),
-        Command::Check => check::check(&place, output),
-        Command::Demo(demo) => demo::demo(&demo, place.data.as_deref(), output),
-        Command::Ledger(ledger) => ledger::ledger(&ledger, &place.load()?, output),
-        Command::Nouns(nouns) => administer(nouns, &place.load()?, output),
+        Command::Serve => return serve::serve(&source).map(|ended| ended.0),
+        Command::Gateway(alone) => {
+            return serve::gateway(&alone, source, output).map(|ended| ended.0);
+        }
+        Command::Check => check::check(&source, output),
+        Command::Demo(demo) => demo::demo(&demo, source.data_dir.as_deref(), output),
+        Command::Ledger(ledger) => ledger::ledger(&ledger, &load(&source)?, output),
+        Command::Nouns(nouns) => administer(nouns, &load(&source)?, output),
     }
+    .map(|()| 0)
 }
 
 /// Carries an administrative command out: by the running node, else here, under the journal's lock.
@@ -125,30 +132,4 @@ fn administer(nouns: Nouns, config: &Config, output: &mut Output) -> Result<(), 
         code: not.exit_code(),
         message: not.to_string(),
     })
-}
-
-/// Where the configuration and the data are.
-#[derive(Debug)]
-pub struct Place {
-    config: Option<PathBuf>,
-    data: Option<PathBuf>,
-}
-
-impl Place {
-    /// Reads the configuration.
-    ///
-    /// # Errors
-    /// Every mistake in it, with exit code 2.
-    pub fn load(&self) -> Result<Config, Failed> {
-        let usual = PathBuf::from(USUAL_FILE);
-        let file = self
-            .config
-            .clone()
-            .or_else(|| usual.exists().then(|| usual.clone()));
-        let config = match (&file, &self.data) {
-            (Some(file), data) => read::from_file(file, data.as_deref()),
-            (None, data) => read::from_text("", &usual, data.as_deref()),
-        };
-        config.map_err(Failed::usage)
-    }
 }

@@ -14,6 +14,11 @@ use crate::types::destination::Destination;
 pub(crate) fn resolve_paths(config: &mut Config, data_dir: Option<&Path>) {
     let folder = config.folder.clone();
     config.server.data_dir = data_dir.map_or_else(|| folder.join(&config.server.data_dir), Path::to_owned);
+    if let Some(given) = data_dir {
+        config
+            .effective
+            .argue("server.data_dir", &given.to_string_lossy());
+    }
     let data_dir = config.server.data_dir.clone();
     if let Some(path) = config.store.url.strip_prefix("sqlite:") {
         config.store.url = format!("sqlite:{}", place(Path::new(path), &folder, &data_dir).display());
@@ -37,7 +42,11 @@ pub(crate) fn resolve_paths(config: &mut Config, data_dir: Option<&Path>) {
             *path = place(path, &folder, &data_dir);
         }
     }
-    for path in [&mut config.policy.directory, &mut config.prices.file] {
+    for path in [
+        &mut config.policy.directory,
+        &mut config.prices.file,
+        &mut config.secret_rules.file,
+    ] {
         if !path.as_os_str().is_empty() {
             *path = place(path, &folder, &data_dir);
         }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::config::effective::Effective;
+use crate::config::mistake::Mistake;
 use crate::config::quantity::{ByteSize, Span};
 use crate::config::resilience::{BreakerOf, Resilience};
 use crate::config::secret_source::SecretSource;
@@ -16,8 +18,12 @@ use crate::types::network::Network;
 /// A whole configuration, checked.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The file it was read from, and what relative paths are relative to.
+    /// The file it was read from.
+    pub file: PathBuf,
+    /// What relative paths are relative to.
     pub folder: PathBuf,
+    /// Every key with its value and where that was written.
+    pub effective: Effective,
     /// `[server]`
     pub server: Server,
     /// `[metrics]`
@@ -34,6 +40,8 @@ pub struct Config {
     pub policy: Policy,
     /// `[prices]`
     pub prices: Prices,
+    /// `[secret_rules]`
+    pub secret_rules: SecretRules,
     /// `[timeouts]`
     pub timeouts: Timeouts,
     /// `[egress]`
@@ -54,6 +62,35 @@ pub struct Config {
     pub models: Vec<Model>,
     /// `[[route]]`, first match wins.
     pub routes: Vec<Route>,
+}
+
+impl Config {
+    /// A mistake at the line where this key, or what is below it, is written.
+    pub fn mistake(&self, key: &str, message: impl Into<String>) -> Mistake {
+        Mistake {
+            file: self.file.clone(),
+            line: self.effective.line(key).unwrap_or(1),
+            message: message.into(),
+        }
+    }
+
+    /// Every file and folder that this configuration is made from.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let secrets = self.secrets.values().filter_map(|source| match source {
+            SecretSource::File(path) => Some(self.folder.join(path)),
+            // Credentials are fixed while the service runs.
+            SecretSource::Env(_) | SecretSource::Credential(_) => None,
+        });
+        let named = [&self.policy.directory, &self.prices.file, &self.secret_rules.file];
+        let named = named.into_iter().filter(|path| !path.as_os_str().is_empty());
+        let upstreams = self.upstreams.iter();
+        let material = upstreams.flat_map(|upstream| [&upstream.ca, &upstream.client_certificate]);
+        std::iter::once(self.file.clone())
+            .chain(named.cloned())
+            .chain(material.flatten().cloned())
+            .chain(secrets)
+            .collect()
+    }
 }
 
 /// `[server]`
@@ -188,6 +225,14 @@ pub struct Prices {
     pub file: PathBuf,
 }
 
+/// `[secret_rules]`
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SecretRules {
+    /// A file of rules; empty for the shipped ones.
+    pub file: PathBuf,
+}
+
 /// `[timeouts]`
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -206,6 +251,8 @@ pub struct Timeouts {
     pub client_write: Span,
     /// Silence after which a ping goes to the client.
     pub ping: Span,
+    /// How long listeners stay open at shutdown after readiness went off; not at all where absent.
+    pub drain_delay: Option<Span>,
     /// How long running requests may finish at shutdown.
     pub drain: Span,
 }

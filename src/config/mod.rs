@@ -5,11 +5,13 @@
 //! a look at the network. Only `server` and `cli` import this folder.
 
 pub mod check;
+pub mod effective;
 pub mod file;
 pub mod mistake;
 pub mod quantity;
 pub mod read;
 pub mod resilience;
 pub mod secret_source;
+pub mod source;
 
 pub use file::Config;

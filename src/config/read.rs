@@ -4,13 +4,14 @@
 //! left to complain about: so one run names every mistake.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use crate::config::check;
+use crate::config::effective::Effective;
 use crate::config::file::{Config, Egress};
 use crate::config::mistake::{Collector, Mistake, Mistakes};
 
@@ -20,54 +21,80 @@ pub const DEFAULTS: &str = include_str!("../../conf/default.toml");
 /// More mistakes than this in one section are not looked for.
 const MISTAKES_MAX: usize = 50;
 
-/// Reads and checks a file.
-///
-/// # Errors
-/// Every mistake in the file; or one that says why the file cannot be read.
-pub fn from_file(path: &Path, data_dir: Option<&Path>) -> Result<Config, Mistakes> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let message = format!("cannot be read: {error}; name an existing file with --config");
-        Mistakes(vec![Mistake {
-            file: path.to_owned(),
-            line: 1,
-            message,
-        }])
-    })?;
-    from_text(&text, path, data_dir)
+/// What a text came to.
+#[derive(Debug)]
+pub struct Examined {
+    /// The configuration, where every section could be understood; it may have mistakes all the same.
+    pub config: Option<Config>,
+    /// Every mistake; none of them is a guess from another.
+    pub mistakes: Mistakes,
 }
 
-/// Checks a text as if it stood in `path`; the empty text gives the defaults. A data directory given
-/// here wins over the one in the text, and counts from the working directory.
+impl Examined {
+    /// The configuration, if there is nothing wrong with it.
+    ///
+    /// # Errors
+    /// Every mistake.
+    pub fn into_result(self) -> Result<Config, Mistakes> {
+        match self.config {
+            Some(config) if self.mistakes.0.is_empty() => Ok(config),
+            _ => Err(self.mistakes),
+        }
+    }
+}
+
+/// Reads and examines a file.
+pub fn file(path: &Path, data_dir: Option<&Path>) -> Examined {
+    match std::fs::read_to_string(path) {
+        Ok(content) => text(&content, path, data_dir),
+        Err(error) => {
+            let message = format!("cannot be read: {error}; name an existing file with --config");
+            Examined {
+                config: None,
+                mistakes: Mistakes(vec![Mistake {
+                    file: path.to_owned(),
+                    line: 1,
+                    message,
+                }]),
+            }
+        }
+    }
+}
+
+/// Checks a text as if it stood in `path`; the empty text gives the defaults.
 ///
 /// # Errors
 /// Every mistake in the text.
-pub fn from_text(text: &str, path: &Path, data_dir: Option<&Path>) -> Result<Config, Mistakes> {
-    let mut mistakes = Collector::new(path, text);
-    let (table, syntax) = DeTable::parse_recoverable(text);
+pub fn from_text(content: &str, path: &Path, data_dir: Option<&Path>) -> Result<Config, Mistakes> {
+    text(content, path, data_dir).into_result()
+}
+
+/// Examines a text as if it stood in `path`. A data directory given here wins over the one in the
+/// text, and counts from the working directory.
+pub fn text(content: &str, path: &Path, data_dir: Option<&Path>) -> Examined {
+    let mut mistakes = Collector::new(path, content);
+    let (table, syntax) = DeTable::parse_recoverable(content);
     for error in syntax {
         mistakes.add(error.span(), error.message());
     }
     if !mistakes.is_clean() {
-        return Err(mistakes.into_mistakes());
+        return Examined {
+            config: None,
+            mistakes: mistakes.into_mistakes(),
+        };
     }
     let mut sections = table.into_inner();
+    let written = Effective::of(&sections, content);
     overlay_defaults(&mut sections);
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
-        _ => PathBuf::from("."),
-    };
-    let config = read_sections(sections, folder, &mut mistakes);
-    match config {
-        Some(mut config) => {
-            check::resolve_paths(&mut config, data_dir);
-            check::values(&config, &mut mistakes);
-            if mistakes.is_clean() {
-                Ok(config)
-            } else {
-                Err(mistakes.into_mistakes())
-            }
-        }
-        None => Err(mistakes.into_mistakes()),
+    let effective = Effective::of(&sections, content).written_in(&written);
+    let mut config = read_sections(sections, path, effective, &mut mistakes);
+    if let Some(config) = &mut config {
+        check::resolve_paths(config, data_dir);
+        check::values(config, &mut mistakes);
+    }
+    Examined {
+        config,
+        mistakes: mistakes.into_mistakes(),
     }
 }
 
@@ -95,7 +122,16 @@ fn merge<'i>(over: &mut DeTable<'i>, under: DeTable<'i>) {
     }
 }
 
-fn read_sections(mut sections: DeTable<'_>, folder: PathBuf, mistakes: &mut Collector<'_>) -> Option<Config> {
+fn read_sections(
+    mut sections: DeTable<'_>,
+    path: &Path,
+    effective: Effective,
+    mistakes: &mut Collector<'_>,
+) -> Option<Config> {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
     let server = section(&mut sections, "server", mistakes);
     let metrics = section(&mut sections, "metrics", mistakes);
     let store = section(&mut sections, "store", mistakes);
@@ -104,6 +140,7 @@ fn read_sections(mut sections: DeTable<'_>, folder: PathBuf, mistakes: &mut Coll
     let identity = section(&mut sections, "identity", mistakes);
     let policy = section(&mut sections, "policy", mistakes);
     let prices = section(&mut sections, "prices", mistakes);
+    let secret_rules = section(&mut sections, "secret_rules", mistakes);
     let timeouts = section(&mut sections, "timeouts", mistakes);
     let egress: Option<Egress> = section(&mut sections, "egress", mistakes);
     let limits = section(&mut sections, "limits", mistakes);
@@ -132,7 +169,9 @@ fn read_sections(mut sections: DeTable<'_>, folder: PathBuf, mistakes: &mut Coll
         mistakes,
     );
     Some(Config {
-        folder,
+        file: path.to_owned(),
+        folder: folder.to_owned(),
+        effective,
         server: server?,
         metrics: metrics?,
         store: store?,
@@ -141,6 +180,7 @@ fn read_sections(mut sections: DeTable<'_>, folder: PathBuf, mistakes: &mut Coll
         identity: identity?,
         policy: policy?,
         prices: prices?,
+        secret_rules: secret_rules?,
         timeouts: timeouts?,
         egress: egress?,
         limits: limits?,

@@ -7,12 +7,17 @@ use serde::Deserialize;
 
 use crate::types::secret::Secret;
 
-/// `env:NAME` or `file:PATH`.
+/// Where systemd puts credentials (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// `env:NAME`, `file:PATH` or `credential:NAME`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub enum SecretSource {
     /// An environment variable of the gateway's process.
     Env(String),
+    /// A credential that systemd hands to the service (`LoadCredential=`).
+    Credential(String),
     /// A file; trailing line ends are not part of the value.
     File(PathBuf),
 }
@@ -23,10 +28,13 @@ impl TryFrom<String> for SecretSource {
     fn try_from(text: String) -> Result<Self, String> {
         match text.split_once(':') {
             Some(("env", name)) if !name.is_empty() => Ok(Self::Env(name.to_owned())),
+            Some(("credential", name)) if !name.is_empty() && !name.contains('/') => {
+                Ok(Self::Credential(name.to_owned()))
+            }
             Some(("file", path)) if !path.is_empty() => Ok(Self::File(path.into())),
             // The text is not repeated: somebody may have pasted the secret itself.
             _ => Err(
-                "a secret is named by its source, not written here: use \"env:NAME\" or \"file:PATH\""
+                "a secret is named by its source, not written here: use \"env:NAME\", \"file:PATH\" or \"credential:NAME\""
                     .to_owned(),
             ),
         }
@@ -37,6 +45,7 @@ impl fmt::Display for SecretSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Env(name) => write!(f, "env:{name}"),
+            Self::Credential(name) => write!(f, "credential:{name}"),
             Self::File(path) => write!(f, "file:{}", path.display()),
         }
     }
@@ -48,6 +57,9 @@ pub enum SecretMissing {
     /// The variable is not set, or empty.
     #[error("the environment variable {0} is not set or empty: set it before the start")]
     Env(String),
+    /// There are no credentials.
+    #[error("the credential {0} cannot be had: run as a systemd service with LoadCredential={0}:PATH")]
+    NoCredentials(String),
     /// The file cannot be read.
     #[error("the secret file {path} cannot be read: {source}")]
     File {
@@ -69,15 +81,18 @@ impl SecretSource {
     pub fn read(&self, folder: &Path) -> Result<Secret<String>, SecretMissing> {
         match self {
             Self::Env(name) => {
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "config is the one place that reads the environment"
-                )]
-                let value = std::env::var(name).unwrap_or_default();
+                let value = variable(name);
                 if value.is_empty() {
                     return Err(SecretMissing::Env(name.clone()));
                 }
                 Ok(Secret::new(value))
+            }
+            Self::Credential(name) => {
+                let folder = variable(CREDENTIALS);
+                if folder.is_empty() {
+                    return Err(SecretMissing::NoCredentials(name.clone()));
+                }
+                Self::File(Path::new(&folder).join(name)).read(Path::new(""))
             }
             Self::File(path) => {
                 let path = folder.join(path);
@@ -93,4 +108,12 @@ impl SecretSource {
             }
         }
     }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "config is the one place that reads the environment"
+)]
+fn variable(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use http::HeaderMap;
 use pingora_core::protocols::http::ServerSession;
+use tokio::sync::watch;
 
 use crate::dialect::operation::Operation;
 use crate::gateway::attempts::Attempts;
@@ -40,6 +41,9 @@ const INSPECTED_INLINE_MAX: usize = 256 * 1024;
 /// The rate limit, as rows name it.
 const RATE_RULE: &str = "requests_per_minute";
 
+/// How long a request may take to end by itself once the gateway has to end.
+const CUT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(1);
+
 /// When to come back after the ledger could not be written.
 const LEDGER_RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(5);
 
@@ -50,7 +54,6 @@ pub(super) struct Refused {
     /// Why, for people who read records, where it differs from what the client is told.
     pub(super) reason: Option<Cow<'static, str>>,
     pub(super) decisions: Vec<DecisionRow>,
-    pub(super) policy_digest: Option<Sha256>,
 }
 
 impl From<Refusal> for Refused {
@@ -59,7 +62,6 @@ impl From<Refusal> for Refused {
             refusal,
             reason: None,
             decisions: Vec::new(),
-            policy_digest: None,
         }
     }
 }
@@ -105,6 +107,7 @@ pub(super) async fn serve(
         principal,
         operation,
         config_generation: snapshot.generation,
+        policy_digest: snapshot.policies.digest(),
         requested_model: None,
         stream: false,
         request_digest: None,
@@ -121,7 +124,7 @@ pub(super) async fn serve(
     let record = match opened {
         Ok(record) => record,
         Err(error) => {
-            let refusal = unrecordable(&error);
+            let refusal = unrecordable(context, &error);
             let principal = Some(&envelope.principal);
             return gateway
                 .refuse(
@@ -228,7 +231,6 @@ async fn decide_request(
                 refusal: Refusal::new(kind, message),
                 reason: Some(Cow::Owned(denial.reason.to_string())),
                 decisions,
-                policy_digest: Some(denial.policy_digest),
             })
         }
     }
@@ -292,7 +294,15 @@ async fn forward(
         &decided.inspection,
         &decided.candidates,
     );
-    let told = Box::pin(attempts.run(session, &record)).await;
+    let told = tokio::select! {
+        biased;
+        told = Box::pin(attempts.run(session, &record)) => Some(told),
+        () = overdue(gateway.cut.clone()) => None,
+    };
+    let told = match told {
+        Some(told) => told,
+        None => attempts.cut_off(session).await,
+    };
     gateway.metrics.open_requests.dec();
     drop(decided.body);
     attempts.count();
@@ -301,6 +311,14 @@ async fn forward(
     request_line::forwarded(context, metered(envelope.operation), envelope, route, &close);
     record.close(close);
     told
+}
+
+/// Resolves when the gateway has to end and a request did not end by itself, as streams do.
+async fn overdue(mut cut: watch::Receiver<bool>) {
+    if cut.wait_for(|cut| *cut).await.is_err() {
+        return std::future::pending().await;
+    }
+    tokio::time::sleep(CUT_PATIENCE).await;
 }
 
 /// The refusal of a session that asks too often.
@@ -387,14 +405,13 @@ async fn decline_counted(
         kind: refused.refusal.kind.as_str(),
         reason,
         decisions: refused.decisions,
-        policy_digest: refused.policy_digest,
         count,
         last_at: (count > 1).then(|| gateway.clock.now()),
         latency: context.started.elapsed(),
     };
     let refusal = match record::deny(&gateway.journal, declined).await {
         Ok(()) => refused.refusal,
-        Err(error) => unrecordable(&error),
+        Err(error) => unrecordable(context, &error),
     };
     gateway
         .refuse(
@@ -408,8 +425,15 @@ async fn decline_counted(
         .await
 }
 
-fn unrecordable(error: &crate::journal::error::AppendError) -> Refusal {
-    tracing::error!(error = %error, "the ledger cannot be written");
+fn unrecordable(context: &Context, error: &crate::journal::error::AppendError) -> Refusal {
+    tracing::error!(
+        request = %context.id.wire(),
+        trace = %context.trace.id,
+        generation = context.generation,
+        policies = %context.policy_digest,
+        error = %error,
+        "the ledger cannot be written"
+    );
     let message = format!(
         "the request cannot be recorded, so it is not forwarded: {}",
         error.client_text()

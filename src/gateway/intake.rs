@@ -74,6 +74,16 @@ impl Intake {
             .saturating_mul(ROOM_UNIT_BYTES)
     }
 
+    /// The same room for bodies under other bounds of a single one.
+    pub fn with_bounds(&self, body_bytes_max: usize, deadline: Duration) -> Self {
+        Self {
+            body_bytes_max,
+            deadline,
+            room_units: self.room_units,
+            room: Arc::clone(&self.room),
+        }
+    }
+
     /// Reads the whole body.
     ///
     /// # Errors

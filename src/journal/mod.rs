@@ -300,6 +300,17 @@ impl Journal {
         Ok(pruned?)
     }
 
+    /// Resolves when the writer thread has come round: it lives and is not stuck.
+    ///
+    /// # Errors
+    /// It is gone, or the disk fails.
+    pub async fn answers(&self) -> Result<(), AppendError> {
+        // A round of pruning below the first leaf drops nothing.
+        self.prune(Sequence(0), Timestamp::from_unix_micros(0))
+            .await
+            .map(|_| ())
+    }
+
     /// Lets the file have this many pages and no more (never fewer than it has): a full disk without a disk.
     #[cfg(any(test, feature = "test-support"))]
     pub fn limit_pages(&self, pages: u32) {

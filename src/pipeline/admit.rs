@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -88,7 +89,7 @@ pub struct RateLimit {
     usual: Rate,
     by_role: Vec<(RoleName, f64, Rate)>,
     hasher: RandomState,
-    shards: Vec<Shard>,
+    shards: Arc<[Shard]>,
     shard_max: usize,
 }
 
@@ -98,14 +99,23 @@ impl RateLimit {
         Self::with_capacity(settings, SESSIONS_MAX)
     }
 
-    fn with_capacity(settings: &Settings, sessions_max: usize) -> Self {
-        let requests = f64::from(settings.requests_per_minute);
-        let by_role = settings.role_multiplier.iter();
-        let by_role =
-            by_role.map(|(role, factor)| (role.clone(), *factor, Rate::per_minute(requests * factor)));
+    /// Other rates for the same sessions: what they have used stays used.
+    pub fn with_settings(&self, settings: &Settings) -> Self {
+        let (usual, by_role) = rates(settings);
         Self {
-            usual: Rate::per_minute(requests),
-            by_role: by_role.collect(),
+            usual,
+            by_role,
+            hasher: self.hasher.clone(),
+            shards: Arc::clone(&self.shards),
+            shard_max: self.shard_max,
+        }
+    }
+
+    fn with_capacity(settings: &Settings, sessions_max: usize) -> Self {
+        let (usual, by_role) = rates(settings);
+        Self {
+            usual,
+            by_role,
             hasher: RandomState::new(),
             shards: (0..SHARDS).map(|_| Mutex::new(HashMap::new())).collect(),
             shard_max: (sessions_max / SHARDS).max(1),
@@ -158,6 +168,14 @@ impl RateLimit {
         let shards = u64::try_from(self.shards.len()).ok()?;
         self.shards.get(usize::try_from(hash.checked_rem(shards)?).ok()?)
     }
+}
+
+/// The usual rate, and that of each role with its factor.
+fn rates(settings: &Settings) -> (Rate, Vec<(RoleName, f64, Rate)>) {
+    let requests = f64::from(settings.requests_per_minute);
+    let by_role = settings.role_multiplier.iter();
+    let by_role = by_role.map(|(role, factor)| (role.clone(), *factor, Rate::per_minute(requests * factor)));
+    (Rate::per_minute(requests), by_role.collect())
 }
 
 /// Makes room: forgets sessions that have their whole burst again, and if those are few, the

@@ -30,6 +30,8 @@ pub struct Envelope {
     pub labels: Labels,
     /// The configuration that it is governed by.
     pub config_generation: u64,
+    /// The digest of its policies.
+    pub policy_digest: Sha256,
     /// The model asked for, once the body has been read.
     pub requested_model: Option<ModelName>,
     /// Whether a stream is asked for.

@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::file::{Config, Durability};
+use crate::config::mistake::Mistakes;
 use crate::config::secret_source::{SecretMissing, SecretSource};
 use crate::control;
 use crate::control::admin::answer::Answer;
@@ -36,9 +37,11 @@ use crate::pipeline::route::guard::Guards;
 use crate::server::admin_ledger::JournalLedger;
 use crate::server::listen::ListenError;
 use crate::server::readings;
-use crate::server::snapshot::{self, CompileError, Lasting};
+use crate::server::reload::{self, Reloader, Watched};
+use crate::server::snapshot::{self, Lasting};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
+use crate::tls::listener::ListenerTls;
 use crate::tls::pem::BadMaterial;
 use crate::types::clock::{Clock, SystemClock};
 use crate::types::entropy::{Entropy, SystemEntropy};
@@ -82,7 +85,7 @@ pub enum StartError {
     Identities(#[from] RefreshError),
     /// The configuration cannot be put to use.
     #[error("{0}")]
-    Configuration(#[from] CompileError),
+    Configuration(#[from] Mistakes),
     /// Metrics cannot be made.
     #[error("metrics: {0}")]
     Metrics(#[from] prometheus::Error),
@@ -162,15 +165,7 @@ pub async fn foundation(
         clock: Arc::clone(&clock),
         entropy: Arc::clone(&entropy),
     }));
-    for tenant in &config.tenants {
-        ensure(
-            &admin,
-            Command::Tenant(TenantCommand::Create {
-                name: tenant.name.as_str().into(),
-            }),
-        )
-        .await?;
-    }
+    ensure_tenants(&admin, config).await?;
     Ok(Foundation {
         store,
         journal,
@@ -200,7 +195,7 @@ fn vault_key(
 ) -> Result<Secret<[u8; vault::key::KEY_BYTES]>, StartError> {
     match &config.vault.key {
         SecretSource::File(path) => Ok(vault::key::from_file(path, entropy)?),
-        source @ SecretSource::Env(_) => {
+        source @ (SecretSource::Env(_) | SecretSource::Credential(_)) => {
             let text = source.read(&config.folder)?;
             Ok(vault::key::from_text(text.expose().as_bytes())?)
         }
@@ -292,6 +287,15 @@ fn issuer(config: &Config, first_address: Option<SocketAddr>) -> String {
     )
 }
 
+/// Makes the declared tenants that are missing.
+pub(super) async fn ensure_tenants(admin: &AdminService, config: &Config) -> Result<(), StartError> {
+    for tenant in &config.tenants {
+        let name = tenant.name.as_str().into();
+        ensure(admin, Command::Tenant(TenantCommand::Create { name })).await?;
+    }
+    Ok(())
+}
+
 /// Carries out a command of ours; what is there already is fine.
 async fn ensure(admin: &AdminService, command: Command) -> Result<(), StartError> {
     match admin
@@ -327,7 +331,7 @@ pub async fn node(
         metrics: &metrics,
         guards: &guards,
     };
-    let snapshot = snapshot::compile(config, 1, lasting)?;
+    let snapshot = snapshot::compile(config, 1, None, lasting)?;
     let foundation = foundation(config, first_address).await?;
     let authenticator = Authenticator::new(
         Arc::clone(&foundation.view),
@@ -402,6 +406,17 @@ impl Node {
         Ok(work)
     }
 
+    /// What reloads this node's configuration, which it was started with.
+    pub fn reloader(&self, watched: Watched, tls: Option<Arc<ListenerTls>>) -> Reloader {
+        let parts = reload::Parts {
+            gateway: Arc::clone(&self.gateway),
+            admin: Arc::clone(&self.foundation.admin),
+            journal: Arc::clone(&self.foundation.journal),
+            tls,
+        };
+        Reloader::new(parts, watched)
+    }
+
     /// Brings gauges up to date.
     pub fn gauges(&self) -> Arc<dyn Fn(&Metrics) + Send + Sync> {
         let journal = Arc::clone(&self.foundation.journal);
@@ -464,7 +479,7 @@ impl Node {
 }
 
 /// Resolves when the channel says true, or its sender is gone.
-fn finished(finishing: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + use<> {
+pub(super) fn finished(finishing: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + use<> {
     let mut finishing = finishing.clone();
     async move {
         let _ = finishing.wait_for(|finish| *finish).await;

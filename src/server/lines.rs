@@ -38,6 +38,17 @@ pub enum NoLine {
     Proxy(String),
 }
 
+impl NoLine {
+    /// The configuration key that it is about.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Material { upstream, .. } => format!("upstream.{upstream}.endpoint"),
+            Self::Secret { name, .. } => format!("secrets.{name}"),
+            Self::Proxy(_) => "egress.proxy".to_owned(),
+        }
+    }
+}
+
 /// The lines to all upstreams of a configuration.
 ///
 /// # Errors

@@ -12,7 +12,10 @@ use pingora_core::services::Service as _;
 use pingora_core::services::listening::Service;
 use tokio::sync::watch;
 
+use crate::config::Config;
 use crate::gateway::Entrance;
+use crate::server::run::Started;
+use crate::server::service::Passed;
 use crate::tls::listener::ListenerTls;
 
 /// What is read from a TLS connection at once: one record (RFC 8446, 5.1). It is held for each.
@@ -37,6 +40,62 @@ pub fn bind(address: SocketAddr) -> Result<(TcpListener, SocketAddr), ListenErro
         Ok((listener, local))
     });
     bound.map_err(|source| ListenError { address, source })
+}
+
+/// The listeners of a node.
+pub struct Listeners {
+    /// For clients.
+    pub public: Vec<(TcpListener, SocketAddr)>,
+    /// For `/metrics`, `/healthz` and `/readyz`.
+    pub metrics: TcpListener,
+    metrics_address: SocketAddr,
+}
+
+impl Listeners {
+    /// The addresses that are really listened on.
+    pub fn whereabouts(&self) -> Started {
+        Started {
+            public: self.public.iter().map(|(_, address)| *address).collect(),
+            metrics: self.metrics_address,
+        }
+    }
+}
+
+/// Opens the listeners: sockets that were passed to us, else the configured addresses.
+///
+/// # Errors
+/// An address is in use or not ours, or a passed socket has none.
+pub fn open(config: &Config, passed: Passed) -> Result<Listeners, ListenError> {
+    let known = |listener: TcpListener| match listener.local_addr() {
+        Ok(address) => Ok((listener, address)),
+        Err(source) => Err(ListenError {
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
+            source,
+        }),
+    };
+    let public: Vec<_> = if passed.public.is_empty() {
+        let addresses = config.server.listen.iter();
+        addresses
+            .map(|address| bind(*address))
+            .collect::<Result<_, _>>()?
+    } else {
+        passed.public.into_iter().map(known).collect::<Result<_, _>>()?
+    };
+    let (metrics, metrics_address) = match passed.metrics {
+        Some(listener) => known(listener)?,
+        None => bind(config.metrics.listen)?,
+    };
+    Ok(Listeners {
+        public,
+        metrics,
+        metrics_address,
+    })
+}
+
+/// Addresses as a text for people.
+pub fn list(addresses: &[SocketAddr]) -> String {
+    let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+    texts.join(", ")
 }
 
 /// Serves the data plane on bound listeners until `stop` turns true. Requests in flight go on

@@ -7,10 +7,14 @@
 pub mod admin_ledger;
 pub mod assemble;
 pub mod certificates;
+pub mod destinations;
 pub mod health;
 pub mod lines;
 pub mod listen;
 mod readings;
+pub mod reload;
 pub mod run;
+pub mod service;
 pub mod simulated;
 pub mod snapshot;
+pub mod wishes;

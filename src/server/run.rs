@@ -1,21 +1,23 @@
 //! A node's life: start, serve, drain, stop.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::config::source::Source;
 use crate::gateway::{Entrance, EntranceSettings};
 use crate::server::assemble::{self, Node, StartError};
 use crate::server::health::{self, Health};
+use crate::server::reload::Watched;
+use crate::server::service::{self, Passed, Vital};
+use crate::server::wishes::{Ears, Stop, Wishes};
 use crate::server::{certificates, listen};
 
-/// How long streams that were told to end may take for it.
+/// How long requests that were told to end may take for it.
 const CUT_GRACE: Duration = Duration::from_secs(3);
 
 /// How long connections may take for their last bytes once no request is left.
@@ -33,46 +35,57 @@ pub struct Started {
     pub metrics: SocketAddr,
 }
 
-/// Runs a node until SIGTERM or SIGINT, then drains it. `started` is called once it serves.
+/// What a node is started from.
+#[derive(Debug)]
+pub struct Start {
+    /// Its configuration.
+    pub config: Config,
+    /// Where that was read from, and is read again on SIGHUP and when its files change; none to
+    /// keep it.
+    pub source: Option<Source>,
+    /// Sockets that are listening already; they stand in for the configured addresses.
+    pub passed: Passed,
+    /// Whether a supervisor speaks through standard input.
+    pub supervised: bool,
+}
+
+/// How a node ended that was told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything was finished and written.
+    Clean,
+    /// So many requests were still running at the deadline and were cut off; their ends are written.
+    Cut(usize),
+    /// The journal could not be written to its end. What is missing is closed as interrupted at the
+    /// next start.
+    Unwritten,
+}
+
+/// Runs a node until SIGTERM or SIGINT, or its supervisor, ends it: drained after the first, at once
+/// after the second. `started` is called once it serves.
 ///
 /// # Errors
 /// It cannot start. Whatever fails later is logged and ends the node.
 pub async fn run(
-    config: Config,
+    start: Start,
     started: impl AsyncFnOnce(&Started, &Node) -> Result<(), std::io::Error>,
-) -> Result<(), StartError> {
-    let mut terminate = signal(SignalKind::terminate()).map_err(StartError::Signal)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(StartError::Signal)?;
-    let signalled = async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    };
-    run_until(config, started, signalled).await
-}
-
-/// Runs a node until `stopped` resolves, then drains it.
-///
-/// # Errors
-/// It cannot start.
-pub async fn run_until(
-    config: Config,
-    started: impl AsyncFnOnce(&Started, &Node) -> Result<(), std::io::Error>,
-    stopped: impl Future<Output = ()>,
-) -> Result<(), StartError> {
-    let drain = config.timeouts.drain.0;
+) -> Result<Ending, StartError> {
+    let Start {
+        config,
+        source,
+        passed,
+        supervised,
+    } = start;
+    // Before anything else: until somebody listens, SIGHUP ends the process.
+    let (ears, wishes) = Ears::new(supervised).map_err(StartError::Signal)?;
+    let watched = source.map(|source| Watched::new(source, &config));
     let tls = certificates::load(&config)?;
-    let mut public = Vec::new();
-    for address in &config.server.listen {
-        public.push(listen::bind(*address)?);
-    }
-    let (metrics_listener, metrics_address) = listen::bind(config.metrics.listen)?;
-    let addresses: Vec<SocketAddr> = public.iter().map(|(_, address)| *address).collect();
+    let listeners = listen::open(&config, passed)?;
+    let whereabouts = listeners.whereabouts();
     let (stop, stopping) = watch::channel(false);
     let (cut, cutting) = watch::channel(false);
     let (finish, finishing) = watch::channel(false);
-    let first = addresses.first().copied();
+    let first = whereabouts.public.first().copied();
     let node = assemble::node(&config, first, cutting).await?;
     let health = Health::new(node.gateway.metrics.clone(), node.gauges());
     let mut fronts = JoinSet::new();
@@ -81,52 +94,110 @@ pub async fn run_until(
         proxy_protocol: config.server.proxy_protocol,
     };
     let entrance = Entrance::new(Arc::clone(&node.gateway), tls.clone(), settings);
-    fronts.spawn(listen::serve(entrance, public, tls.clone(), stopping.clone()));
+    fronts.spawn(listen::serve(
+        entrance,
+        listeners.public,
+        tls.clone(),
+        stopping.clone(),
+    ));
     let mut work = node.background(&finishing)?;
-    let shown = health.clone();
-    let metrics_finish = finishing.clone();
-    work.spawn(async move {
-        if let Err(error) = health::serve(shown, metrics_listener, metrics_finish).await {
-            tracing::error!(%error, "the metrics listener failed");
-        }
-    });
+    work.spawn(ears.run(finishing.clone()));
+    if let Some(watched) = watched {
+        let reloader = node.reloader(watched, tls.clone());
+        work.spawn(reloader.run(assemble::finished(&finishing), Arc::clone(&wishes.reload)));
+    }
+    let vital = Vital {
+        journal: Arc::clone(&node.gateway.journal),
+        public: first.filter(|_| tls.is_none()),
+        stopping,
+    };
+    work.spawn(service::watchdog(vital, finishing.clone()));
+    work.spawn(metrics(health.clone(), listeners.metrics, finishing.clone()));
     if let Some(tls) = tls {
-        work.spawn(certificates::watch(tls, finishing.clone()));
+        work.spawn(certificates::watch(tls, finishing));
     }
     health.set_ready(true);
-    let whereabouts = Started {
-        public: addresses,
-        metrics: metrics_address,
-    };
     started(&whereabouts, &node).await.map_err(StartError::Announce)?;
-    stopped.await;
+    service::ready(&format!("serving on {}", listen::list(&whereabouts.public)));
+    wishes.stop_wished(Stop::Drained).await;
     tracing::info!(in_flight = node.gateway.in_flight.count(), "stopping");
+    service::stopping("finishing running requests");
     health.set_ready(false);
+    if let Some(delay) = config.timeouts.drain_delay {
+        wait(delay.0, &wishes).await;
+    }
     let _ = stop.send(true);
     while fronts.join_next().await.is_some() {}
-    drain_requests(&node, drain, &cut).await;
+    let unfinished = drain(&node, config.timeouts.drain.0, &wishes, &cut).await;
     let _ = tokio::time::timeout(FLUSH_GRACE, node.gateway.connections.idle()).await;
     let _ = finish.send(true);
+    finish_work(work).await;
+    Ok(ended(node, unfinished).await)
+}
+
+async fn metrics(health: Health, listener: std::net::TcpListener, finishing: watch::Receiver<bool>) {
+    if let Err(error) = health::serve(health, listener, finishing).await {
+        tracing::error!(%error, "the metrics listener failed");
+    }
+}
+
+/// Lets time pass in which load balancers take note, unless it shall end at once.
+async fn wait(span: Duration, wishes: &Wishes) {
+    tokio::select! {
+        () = tokio::time::sleep(span) => {}
+        () = wishes.stop_wished(Stop::AtOnce) => {}
+    }
+}
+
+/// Waits for requests in flight; what is left after the deadline, or when the end is wished at once,
+/// is told to end. Gives how many those were.
+async fn drain(node: &Node, deadline: Duration, wishes: &Wishes, cut: &watch::Sender<bool>) -> usize {
+    let idle = async {
+        tokio::select! {
+            biased;
+            () = node.gateway.in_flight.idle() => true,
+            () = wishes.stop_wished(Stop::AtOnce) => false,
+        }
+    };
+    if let Ok(true) = tokio::time::timeout(deadline, idle).await {
+        return 0;
+    }
+    let unfinished = node.gateway.in_flight.count();
+    tracing::warn!(in_flight = unfinished, "ending what is still running");
+    let _ = cut.send(true);
+    if tokio::time::timeout(CUT_GRACE, node.gateway.in_flight.idle())
+        .await
+        .is_err()
+    {
+        let in_flight = node.gateway.in_flight.count();
+        tracing::warn!(in_flight, "some requests did not end and are dropped");
+    }
+    unfinished
+}
+
+async fn finish_work(mut work: JoinSet<()>) {
     let finished = async { while work.join_next().await.is_some() {} };
     if tokio::time::timeout(FINISH_GRACE, finished).await.is_err() {
         tracing::warn!("background work did not finish in time and is ended");
         work.shutdown().await;
     }
-    node.close().await;
-    tracing::info!("stopped");
-    Ok(())
 }
 
-/// Waits for requests in flight; what is left after the deadline is told to end.
-async fn drain_requests(node: &Node, drain: Duration, cut: &watch::Sender<bool>) {
-    let idle = node.gateway.in_flight.idle();
-    if tokio::time::timeout(drain, idle).await.is_ok() {
-        return;
+/// Closes the node and says how it ended.
+async fn ended(node: Node, unfinished: usize) -> Ending {
+    let journal = Arc::clone(&node.gateway.journal);
+    node.close().await;
+    let status = journal.status();
+    if status.failing || status.closes_unwritten > 0 {
+        tracing::error!(
+            closes_unwritten = status.closes_unwritten,
+            "stopped, but the journal could not be written to its end"
+        );
+        return Ending::Unwritten;
     }
-    tracing::warn!(
-        in_flight = node.gateway.in_flight.count(),
-        "ending what is still running"
-    );
-    let _ = cut.send(true);
-    let _ = tokio::time::timeout(CUT_GRACE, node.gateway.in_flight.idle()).await;
+    tracing::info!(cut = unfinished, "stopped");
+    match unfinished {
+        0 => Ending::Clean,
+        requests => Ending::Cut(requests),
+    }
 }

@@ -28,3 +28,4 @@ pub mod peer;
 pub mod principal;
 pub mod secret;
 pub mod usage;
+pub mod wish;

@@ -6,12 +6,16 @@ use serde_json::json;
 
 use crate::support::anthropic_sim;
 use crate::support::client::{Call, Connection};
+use crate::support::gateway::Gateway;
 use crate::support::prompt::{ask, ask_stream};
-use crate::support::records::rows_of;
+use crate::support::records::{Row, rows_of};
 use crate::support::setup::{MODEL, Setup};
 use crate::support::sse::anthropic_event;
 use crate::support::upstream::{Ending, Gate, Step, Upstream, chunk, end, stream_head};
 use crate::support::wait::until;
+
+/// The exit code that says that running requests were cut off.
+const CUT: i32 = 5;
 
 /// An upstream that begins an answer and ends it when the gate opens.
 async fn begun(gate: &Gate) -> Upstream {
@@ -29,6 +33,15 @@ async fn begun(gate: &Gate) -> Upstream {
     script.extend(stop.iter().map(|event| chunk(&anthropic_event(event))));
     script.push(end());
     Upstream::scripted([script]).await
+}
+
+/// The row of a request, once its close is in the store too.
+async fn closed(gateway: &Gateway, request: &str) -> Row {
+    until("the close of a request in the store", async || {
+        let row = rows_of(gateway, "ai_requests", request).await.remove(0);
+        (row["outcome"] != json!("open")).then_some(row)
+    })
+    .await
 }
 
 #[tokio::test]
@@ -88,6 +101,80 @@ async fn beyond_the_deadline_a_stream_ends_well_formed_and_recorded() {
     let events = stream.events().await;
     assert_eq!(events.last().unwrap().name, "error", "{events:?}");
     assert_eq!(upstream.ending(0).await, Ending::PeerLeft);
-    assert!(gateway.ended().await.success());
+    assert_eq!(gateway.ended().await.code(), Some(CUT));
     assert!(!rows_of(&gateway, "ai_requests", &request).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_it_at_once_and_the_ends_are_written() {
+    let upstream = begun(&Gate::new()).await;
+    let setup = Setup::anthropic(&upstream).set("timeouts", "drain", "\"10m\"");
+    let mut gateway = setup.start().await;
+    let key = gateway.any_key().await;
+    let mut stream = gateway.stream(&Call::messages(&key, &ask_stream("hello"))).await;
+    assert_eq!(stream.event().await.unwrap().name, "message_start");
+    let request = stream.head.header("request-id").unwrap().to_owned();
+    gateway.terminate();
+    until("it to stop being ready", async || {
+        (gateway.metric("tollgate_ready").await? < 0.5).then_some(())
+    })
+    .await;
+    gateway.terminate();
+    assert_eq!(stream.events().await.last().unwrap().name, "error");
+    assert_eq!(gateway.ended().await.code(), Some(CUT));
+    gateway.restart().await;
+    let row = closed(&gateway, &request).await;
+    assert_eq!(
+        row["outcome"],
+        json!("error"),
+        "closed by the one that ended: {row:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_waits_for_its_upstream_is_answered_before_the_end() {
+    let upstream = Upstream::scripted([vec![Step::Hang]]).await;
+    let setup = Setup::anthropic(&upstream).set("timeouts", "drain", "\"100ms\"");
+    let mut gateway = setup.start().await;
+    let key = gateway.any_key().await;
+    let mut waiting = gateway.connect().await;
+    let call = Call::messages(&key, &ask("hello"));
+    waiting.send(&call.head_bytes()).await;
+    waiting.send(&call.body_bytes()).await;
+    until("the upstream to be asked", async || {
+        (!upstream.requests().is_empty()).then_some(())
+    })
+    .await;
+    gateway.terminate();
+    let answer = waiting.answer("POST").await.expect("an answer");
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(
+        answer.error_message().contains("shutting down"),
+        "{}",
+        answer.text()
+    );
+    assert_eq!(gateway.ended().await.code(), Some(CUT));
+    gateway.restart().await;
+    let row = closed(&gateway, &answer.request_id()).await;
+    assert_eq!(
+        (&row["status"], &row["error_kind"]),
+        (&json!(503), &json!("shutdown"))
+    );
+}
+
+#[tokio::test]
+async fn load_balancers_have_time_to_take_note() {
+    let sim = anthropic_sim::start().await;
+    let setup = Setup::anthropic(&sim).set("timeouts", "drain_delay", "\"10m\"");
+    let mut gateway = setup.start().await;
+    let key = gateway.any_key().await;
+    gateway.terminate();
+    until("it to stop being ready", async || {
+        (gateway.metric("tollgate_ready").await? < 0.5).then_some(())
+    })
+    .await;
+    let answer = gateway.call(&Call::messages(&key, &ask("hello"))).await;
+    assert_eq!(answer.status, 200, "who has not taken note yet is still served");
+    gateway.terminate();
+    assert_eq!(gateway.ended().await.code(), Some(0), "nothing was running");
 }

@@ -33,6 +33,9 @@ use crate::pipeline::route::guard::{self, Skip, Ticket};
 use crate::pipeline::translate::prepare::{Prepared, prepare};
 use crate::telemetry::metrics::words::{AttemptOutcome, Stage};
 
+/// What the record says of requests that outlasted the gateway.
+const CUT_OFF: &str = "shutdown";
+
 /// The attempts of one request, and what will be written down about them.
 pub(super) struct Attempts<'a> {
     gateway: &'a Gateway,
@@ -145,6 +148,24 @@ impl<'a> Attempts<'a> {
             .map(|candidate| candidate.meters.pattern())
     }
 
+    /// Ends a request that did not end by itself when the gateway had to.
+    pub(super) async fn cut_off(&mut self, session: &mut ServerSession) -> pingora_error::Result<()> {
+        let begun = session
+            .response_written()
+            .is_some_and(|head| !head.status.is_informational());
+        if begun {
+            self.close.error_kind = Some(CUT_OFF.into());
+            return pingora_error::Error::e_explain(pingora_error::ErrorType::ConnectionClosed, CUT_OFF);
+        }
+        let refusal = Refusal::new(
+            Kind::Overloaded,
+            "the gateway is shutting down: send the request again",
+        );
+        let told = self.reply(session, Reply::Refusal(refusal)).await;
+        self.close.error_kind = Some(CUT_OFF.into());
+        told
+    }
+
     /// The record's close, when everything is over.
     pub(super) fn into_close(mut self) -> Close {
         self.close.latency_us = Some(micros(self.context.started.elapsed()));
@@ -182,7 +203,15 @@ impl<'a> Attempts<'a> {
                 Err(client_left())
             }
             Some(Err(failure)) => {
-                tracing::warn!(request = %self.context.id.wire(), upstream = %candidate.upstream.name, error = %failure, "attempt failed");
+                tracing::warn!(
+                    request = %self.context.id.wire(),
+                    trace = %self.context.trace.id,
+                    generation = self.context.generation,
+                    policies = %self.context.policy_digest,
+                    upstream = %candidate.upstream.name,
+                    error = %failure,
+                    "attempt failed"
+                );
                 self.note_attempt(
                     candidate,
                     ticket,

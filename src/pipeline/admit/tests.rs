@@ -172,3 +172,23 @@ fn sessions_that_recovered_are_forgotten_first() {
     left.sort_unstable();
     assert_eq!(left, [110, 120, 130, 140, 150]);
 }
+
+#[test]
+fn other_settings_forget_nothing() {
+    let before = RateLimit::new(&settings(60));
+    let ann = principal("s", &["user"]);
+    assert_eq!(admitted(&before, &ann, at_micros(0)), 30);
+    let same = before.with_settings(&settings(60));
+    assert_eq!(
+        admitted(&same, &ann, at_micros(0)),
+        0,
+        "a reload gives no new burst"
+    );
+    let faster = before.with_settings(&settings(600));
+    assert_eq!(admitted(&faster, &ann, at_micros(0)), 0);
+    assert_eq!(
+        admitted(&faster, &ann, at_micros(1_000_000)),
+        10,
+        "at the new rate"
+    );
+}

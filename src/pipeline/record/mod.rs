@@ -23,7 +23,6 @@ use crate::pipeline::envelope::Envelope;
 use crate::pipeline::inspect::finding::{Action, Finding};
 use crate::pipeline::inspect::inspection::Inspection;
 use crate::types::clock::Timestamp;
-use crate::types::digest::Sha256;
 
 /// The proof that a permitted request is written down durably.
 #[derive(Debug)]
@@ -62,7 +61,7 @@ pub async fn open(
         model: candidate.served_model.clone(),
     });
     let open = Open {
-        facts: facts(envelope, Some(permit.policy_digest())),
+        facts: facts(envelope),
         reason: None,
         candidates: candidates.collect(),
         reserved: None,
@@ -86,8 +85,6 @@ pub struct Declined<'a> {
     pub reason: &'a str,
     /// What the stages said.
     pub decisions: Vec<DecisionRow>,
-    /// The policies that were asked, if any were.
-    pub policy_digest: Option<Sha256>,
     /// How many like requests this stands for.
     pub count: u32,
     /// When the last of several came.
@@ -102,7 +99,7 @@ pub struct Declined<'a> {
 /// The journal refuses or fails.
 pub async fn deny(journal: &Journal, declined: Declined<'_>) -> Result<(), AppendError> {
     let denial = Denial {
-        facts: facts(declined.envelope, declined.policy_digest),
+        facts: facts(declined.envelope),
         status: declined.status,
         error_kind: declined.kind.into(),
         reason: declined.reason.into(),
@@ -114,7 +111,7 @@ pub async fn deny(journal: &Journal, declined: Declined<'_>) -> Result<(), Appen
     journal.append_denial(&denial).await.map(|_| ())
 }
 
-fn facts(envelope: &Envelope, policy_digest: Option<Sha256>) -> RequestFacts {
+fn facts(envelope: &Envelope) -> RequestFacts {
     RequestFacts {
         act: envelope.act(),
         started_at: envelope.started_at,
@@ -122,7 +119,7 @@ fn facts(envelope: &Envelope, policy_digest: Option<Sha256>) -> RequestFacts {
         client_dialect: Some(Dialect::AnthropicMessages.as_str().into()),
         stream: envelope.stream,
         request_digest: envelope.request_digest,
-        policy_digest,
+        policy_digest: Some(envelope.policy_digest),
         config_generation: envelope.config_generation,
     }
 }

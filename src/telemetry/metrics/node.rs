@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{Counter, Gauge, IntGauge, IntGaugeVec};
+use prometheus::{Counter, Gauge, IntCounter, IntGauge, IntGaugeVec};
 
 use crate::telemetry::metrics::build::Build;
 use crate::telemetry::metrics::table;
@@ -78,6 +78,9 @@ pub struct NodeMeters {
     identity_age: Gauge,
     generation: IntGauge,
     configuration: IntGaugeVec,
+    reloads_applied: IntCounter,
+    reloads_kept: IntCounter,
+    keys_waiting: IntGauge,
     cpu: Counter,
     resident: IntGauge,
     virtual_memory: IntGauge,
@@ -91,7 +94,11 @@ impl NodeMeters {
     pub(super) fn new(build: &Build<'_>) -> Result<Self, prometheus::Error> {
         let version = build.gauges(&table::BUILD)?;
         version.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let reloads = build.counters(&table::CONFIGURATION_RELOADS)?;
         Ok(Self {
+            reloads_applied: reloads.with_label_values(&["applied"]),
+            reloads_kept: reloads.with_label_values(&["kept"]),
+            keys_waiting: build.gauge(&table::CONFIGURATION_WAITING)?,
             leaves: build.gauge(&table::JOURNAL_LEAVES)?,
             unshipped: build.gauge(&table::JOURNAL_UNSHIPPED)?,
             bytes: build.gauge(&table::JOURNAL_BYTES)?,
@@ -135,6 +142,18 @@ impl NodeMeters {
         self.generation.set(whole(generation));
         self.configuration.reset();
         self.configuration.with_label_values(&[policy_digest]).set(1);
+    }
+
+    /// Counts a reload that was applied, while so many changed keys wait for a restart.
+    pub fn reloaded(&self, keys_waiting: usize) {
+        self.reloads_applied.inc();
+        self.keys_waiting
+            .set(i64::try_from(keys_waiting).unwrap_or(i64::MAX));
+    }
+
+    /// Counts a reload that changed nothing, because of mistakes.
+    pub fn not_reloaded(&self) {
+        self.reloads_kept.inc();
     }
 
     /// Shows the age of the identity view.

@@ -256,6 +256,16 @@ pub(super) const CONFIGURATION: Definition = gauge(
     &["policy_digest"],
     "Always 1; names the policies in force",
 );
+pub(super) const CONFIGURATION_RELOADS: Definition = counter(
+    "tollgate_configuration_reloads_total",
+    &["outcome"],
+    "Reloads: applied, or kept where the new configuration had mistakes",
+);
+pub(super) const CONFIGURATION_WAITING: Definition = gauge(
+    "tollgate_configuration_keys_waiting_for_restart",
+    &[],
+    "Changed keys that a reload cannot put in force",
+);
 pub(super) const BUILD: Definition =
     gauge("tollgate_build_info", &["version"], "Always 1; names the version");
 
@@ -281,7 +291,7 @@ pub(super) const PROCESS_START: Definition = gauge(
 );
 
 /// All metrics, in the order of the reference page.
-pub const ALL: [Definition; 41] = [
+pub const ALL: [Definition; 43] = [
     REQUESTS,
     REQUEST_SECONDS,
     FIRST_BYTE_SECONDS,
@@ -315,6 +325,8 @@ pub const ALL: [Definition; 41] = [
     IDENTITY_AGE,
     CONFIGURATION_GENERATION,
     CONFIGURATION,
+    CONFIGURATION_RELOADS,
+    CONFIGURATION_WAITING,
     BUILD,
     PROCESS_CPU,
     PROCESS_RESIDENT,

@@ -2,7 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
@@ -107,13 +108,31 @@ pub struct Gateway {
     /// What clients speak that do not open connections of their own.
     pub protocol: Protocol,
     environment: Vec<(String, String)>,
+    launch: Launch,
     child: Child,
+}
+
+/// How the binary is started.
+#[derive(Clone, Debug)]
+pub enum Launch {
+    /// The gateway itself, so that its process is the one that is killed and measured.
+    Alone,
+    /// Under its supervisor, which is then the process of the test.
+    Supervised,
+    /// By a shell command that finds the binary in `$0` and the configuration in `$1`, with this
+    /// socket as its standard input.
+    Shell(&'static str, Arc<TcpListener>),
 }
 
 impl Gateway {
     /// Starts the binary on the configuration in this folder and waits until it says that it is ready.
     pub async fn start(home: Home, environment: Vec<(String, String)>) -> Self {
-        let child = spawn(&home, &environment);
+        Self::launch(Launch::Alone, home, environment).await
+    }
+
+    /// The same, started in this way.
+    pub async fn launch(launch: Launch, home: Home, environment: Vec<(String, String)>) -> Self {
+        let child = spawn(&launch, &home, &environment);
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut gateway = Self {
             home,
@@ -122,6 +141,7 @@ impl Gateway {
             tls: None,
             protocol: Protocol::Http1,
             environment,
+            launch,
             child,
         };
         gateway.become_ready().await;
@@ -151,6 +171,51 @@ impl Gateway {
         let call = Call::new("GET", path);
         connection.send(&call.head_bytes()).await;
         connection.answer("GET").await
+    }
+
+    /// The value of a metric, as `/metrics` spells it with its labels; `None` where it is not there.
+    pub async fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.health("/metrics").await?.text();
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+        line.parse().ok()
+    }
+
+    /// Sends its process a signal by name, as in `HUP`.
+    pub fn signal(&self, name: &str) {
+        let kill = format!("kill -{name} {}", self.child.id());
+        let status = Command::new("sh").args(["-c", &kill]).status();
+        assert!(
+            status.is_ok_and(|status| status.success()),
+            "the gateway was gone before it got the signal"
+        );
+    }
+
+    /// Waits until it says again where it listens, and takes the new addresses over.
+    pub async fn reborn(&mut self) {
+        let old = self.metrics;
+        (self.address, self.metrics) = until("the gateway to print new addresses", async || {
+            let stdout = self.home.read("stdout.log");
+            let metrics = printed_last(&stdout, "metrics on ")?;
+            (metrics != old).then_some((printed_last(&stdout, "listening on ")?, metrics))
+        })
+        .await;
+        until("/readyz", async || {
+            (self.health("/readyz").await?.status == 200).then_some(())
+        })
+        .await;
+    }
+
+    /// The ids of the processes that this one started.
+    pub fn children(&self) -> Vec<u32> {
+        let id = self.child.id();
+        let listed = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+        let listed = listed.unwrap_or_default();
+        listed
+            .split_whitespace()
+            .map(|id| id.parse().expect("an id"))
+            .collect()
     }
 
     /// The id of its process.
@@ -283,12 +348,7 @@ impl Gateway {
 
     /// Asks the process to end (SIGTERM).
     pub fn terminate(&self) {
-        let kill = format!("kill -TERM {}", self.child.id());
-        let status = Command::new("sh").args(["-c", &kill]).status();
-        assert!(
-            status.is_ok_and(|status| status.success()),
-            "the gateway was gone before it was asked to go"
-        );
+        self.signal("TERM");
     }
 
     /// Waits until the process has ended.
@@ -301,7 +361,7 @@ impl Gateway {
 
     /// Starts the binary again on the same folder, after it ended.
     pub async fn restart(&mut self) {
-        self.child = spawn(&self.home, &self.environment);
+        self.child = spawn(&self.launch, &self.home, &self.environment);
         self.become_ready().await;
     }
 
@@ -326,7 +386,7 @@ impl Drop for Gateway {
     }
 }
 
-fn spawn(home: &Home, environment: &[(String, String)]) -> Child {
+fn spawn(launch: &Launch, home: &Home, environment: &[(String, String)]) -> Child {
     // The first life's addresses must not be taken for the second's.
     let log = |name: &str| {
         let path = home.join(name);
@@ -335,17 +395,45 @@ fn spawn(home: &Home, environment: &[(String, String)]) -> Child {
         }
         File::create(path).expect("the home is writable")
     };
-    let mut command = Command::new(BINARY);
+    let config = home.join("tollgate.toml");
+    let mut command = match launch {
+        Launch::Shell(script, _) => {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script, BINARY]).arg(config);
+            shell
+        }
+        Launch::Alone | Launch::Supervised => {
+            let verb = if matches!(launch, Launch::Alone) {
+                "gateway"
+            } else {
+                "serve"
+            };
+            let mut binary = Command::new(BINARY);
+            binary.arg(verb).arg("--config").arg(config);
+            binary
+        }
+    };
+    let input = match launch {
+        Launch::Shell(_, socket) => Stdio::from(OwnedFd::from(socket.try_clone().expect("a socket of ours"))),
+        Launch::Alone | Launch::Supervised => Stdio::null(),
+    };
     command
-        .arg("serve")
-        .arg("--config")
-        .arg(home.join("tollgate.toml"))
         .env_clear()
         .envs(environment.iter().cloned())
-        .stdin(Stdio::null())
+        .stdin(input)
         .stdout(log("stdout.log"))
         .stderr(log("stderr.log"));
     command.spawn().expect("the binary starts")
+}
+
+fn printed_last(stdout: &str, prefix: &str) -> Option<SocketAddr> {
+    let whole = stdout.rsplit_once('\n')?.0;
+    let mut lines = whole.lines().rev();
+    lines
+        .find_map(|line| line.strip_prefix(prefix))?
+        .trim()
+        .parse()
+        .ok()
 }
 
 fn printed(stdout: &str, prefix: &str) -> Option<SocketAddr> {

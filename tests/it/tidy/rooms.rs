@@ -25,7 +25,7 @@ const STAGES: [&str; 7] = [
 ];
 
 /// Foreign crates, and all places that may name them.
-const HOMES: [(&str, &[&str]); 9] = [
+const HOMES: [(&str, &[&str]); 11] = [
     (
         "pingora_",
         &["src/gateway/", "src/pipeline/forward/", "src/server/listen.rs"],
@@ -46,6 +46,8 @@ const HOMES: [(&str, &[&str]); 9] = [
     ("rusqlite::", &["src/journal/"]),
     ("clap::", &["src/cli/"]),
     ("cedar_policy::", &["src/pipeline/decide/"]),
+    ("sd_notify::", &["src/server/service.rs"]),
+    ("listenfd::", &["src/server/service.rs"]),
     ("process::Command", &["src/runner/"]),
 ];
 

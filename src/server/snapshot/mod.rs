@@ -1,9 +1,10 @@
 //! From a configuration to what requests are governed by.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::file::{Chat, Config, MaxTokensField, ReasoningIn, SystemMessages, Upstream};
+use crate::config::file::{self, Chat, Config, MaxTokensField, ReasoningIn, SystemMessages, Upstream};
+use crate::config::mistake::{Mistake, Mistakes};
 use crate::config::secret_source::SecretMissing;
 use crate::dialect::openai::profile::{self, ChatProfile};
 use crate::gateway::intake::Intake;
@@ -11,9 +12,6 @@ use crate::gateway::models::DeclaredModel;
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::trusted::TrustedProxies;
 use crate::pipeline::admit::{self, RateLimit};
-use crate::pipeline::decide::policies::{Policies, PolicyMistake};
-use crate::pipeline::inspect::secrets::Detectors;
-use crate::pipeline::record::prices::PriceTable;
 use crate::pipeline::route::guard::{self, Guards};
 use crate::pipeline::route::pattern::ModelPattern;
 use crate::pipeline::route::provider::{self, LABELS};
@@ -24,34 +22,26 @@ use crate::telemetry::metrics::Metrics;
 use crate::types::clock::{Clock as _, SystemClock};
 use crate::types::ids::{ModelName, RoleName, UpstreamName};
 
-/// The configuration cannot be put to use.
+mod governing;
+
+/// Why a part of a configuration cannot be put to use.
 #[derive(Debug, thiserror::Error)]
-pub enum CompileError {
+enum CompileError {
     /// A folder or file cannot be read.
-    #[error("{path}: cannot be read: {source}")]
+    #[error("cannot be read: {source}; correct the path at `{key}`, or the file's permissions")]
     Read {
-        /// Which.
+        key: &'static str,
         path: PathBuf,
-        /// Why.
         source: std::io::Error,
     },
-    /// Policies have mistakes.
-    #[error("{}", join(.0))]
-    Policies(Vec<PolicyMistake>),
-    /// The price table has mistakes.
-    #[error("{0}")]
-    Prices(String),
-    /// The secret rules do not compile.
-    #[error("{0}")]
-    Detectors(String),
+    /// A file has mistakes.
+    #[error("{} mistakes in files", .0.len())]
+    Files(Vec<Mistake>),
     /// A secret is missing.
     #[error("secret `{name}` of upstream `{upstream}`: {source}")]
     Secret {
-        /// Whose.
         upstream: String,
-        /// Which.
         name: String,
-        /// Why.
         source: SecretMissing,
     },
     /// An upstream cannot be reached as configured.
@@ -59,20 +49,27 @@ pub enum CompileError {
     Line(#[from] NoLine),
     /// No such provider.
     #[error("upstream `{upstream}`: provider `{label}` is not known: use one of {}", LABELS.join(", "))]
-    Provider {
-        /// Whose.
-        upstream: String,
-        /// Which.
-        label: String,
-    },
+    Provider { upstream: String, label: String },
 }
 
-fn join(mistakes: &[PolicyMistake]) -> String {
-    mistakes
-        .iter()
-        .map(ToString::to_string)
-        .collect::<Vec<_>>()
-        .join("\n")
+impl CompileError {
+    /// The same with file and line.
+    fn into_mistakes(self, config: &Config) -> Vec<Mistake> {
+        let message = self.to_string();
+        match self {
+            Self::Files(mistakes) => mistakes,
+            Self::Read { path, .. } => vec![Mistake {
+                file: path,
+                line: 1,
+                message,
+            }],
+            Self::Secret { name, .. } => vec![config.mistake(&format!("secrets.{name}"), message)],
+            Self::Line(no) => vec![config.mistake(&no.key(), message)],
+            Self::Provider { upstream, .. } => {
+                vec![config.mistake(&format!("upstream.{upstream}.provider"), message)]
+            }
+        }
+    }
 }
 
 /// What outlives configurations: counters go on, and what is known about an upstream stays known.
@@ -84,56 +81,52 @@ pub struct Lasting<'a> {
     pub guards: &'a Guards,
 }
 
-/// Compiles a configuration whole, or says why it cannot be.
+/// Compiles a configuration whole, or says everything that stands against it. What is counted over
+/// requests (rates, room for bodies) goes on from the snapshot before.
 ///
 /// # Errors
-/// [`CompileError`]
-pub fn compile(config: &Config, generation: u64, lasting: Lasting<'_>) -> Result<Snapshot, CompileError> {
-    let mut upstreams = Vec::new();
-    for upstream in &config.upstreams {
-        upstreams.push(Arc::new(compile_upstream(config, upstream, lasting)?));
-    }
-    let routes = config.routes.iter().map(|route| {
-        let named = |name: &toml::Spanned<String>| {
-            upstreams
-                .iter()
-                .find(|upstream| upstream.name.as_str() == name.get_ref())
-                .map(Arc::clone)
-        };
-        let pattern = route.model_pattern.get_ref();
-        let upstreams: Vec<Arc<upstream::Upstream>> = route.upstreams.iter().filter_map(named).collect();
-        let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-        Route {
-            pattern: ModelPattern::new(pattern),
-            meters: Arc::new(lasting.metrics.route(pattern, &names)),
-            upstreams,
-            upstream_model: route.upstream_model.as_deref().map(ModelName::from),
-        }
-    });
-    let factors = config.limits.role_multiplier.iter();
-    let limits = admit::Settings {
-        requests_per_minute: config.limits.requests_per_minute,
-        role_multiplier: factors
-            .map(|(role, factor)| (RoleName::from(role.as_str()), *factor))
-            .collect(),
+/// Every mistake, with file and line.
+pub fn compile(
+    config: &Config,
+    generation: u64,
+    before: Option<&Snapshot>,
+    lasting: Lasting<'_>,
+) -> Result<Snapshot, Mistakes> {
+    let mut errors = Vec::new();
+    let upstreams = config.upstreams.iter();
+    let upstreams =
+        upstreams.filter_map(|upstream| kept(compile_upstream(config, upstream, lasting), &mut errors));
+    let upstreams: Vec<Arc<upstream::Upstream>> = upstreams.map(Arc::new).collect();
+    let policies = kept(governing::policies(&config.policy.directory), &mut errors);
+    let detectors = kept(governing::detectors(&config.secret_rules.file), &mut errors);
+    let prices = kept(governing::prices(&config.prices.file), &mut errors);
+    let lines = kept(
+        lines::compile(config, SystemClock.now()).map_err(CompileError::from),
+        &mut errors,
+    );
+    let (Some(policies), Some(detectors), Some(prices), Some(lines), true) =
+        (policies, detectors, prices, lines, errors.is_empty())
+    else {
+        let mistakes = errors.into_iter().flat_map(|error| error.into_mistakes(config));
+        return Err(Mistakes(mistakes.collect()));
     };
     Ok(Snapshot {
         generation,
-        routes: Routes::new(routes.collect()),
-        trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
-        lines: lines::compile(config, SystemClock.now())?,
-        models: config.models.iter().map(declared).collect(),
-        policies: policies(&config.policy.directory)?,
-        detectors: Arc::new(
-            Detectors::shipped().map_err(|error| CompileError::Detectors(error.to_string()))?,
+        routes: Routes::new(
+            config
+                .routes
+                .iter()
+                .map(|route| as_route(route, &upstreams, lasting.metrics))
+                .collect(),
         ),
-        prices: prices(&config.prices.file)?,
-        limits: Arc::new(RateLimit::new(&limits)),
-        intake: Arc::new(Intake::new(
-            config.server.body_bytes_max.as_usize(),
-            config.server.buffered_bytes_max.as_usize(),
-            config.timeouts.body.0,
-        )),
+        trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
+        lines,
+        models: config.models.iter().map(declared).collect(),
+        policies,
+        detectors: Arc::new(detectors),
+        prices,
+        limits: Arc::new(limits(config, before)),
+        intake: Arc::new(intake(config, before)),
         requests_in_flight_max: config.server.requests_in_flight_max,
         connections_max: config.server.connections_max,
         answer_bytes_max: config.server.answer_bytes_max.as_usize(),
@@ -144,7 +137,58 @@ pub fn compile(config: &Config, generation: u64, lasting: Lasting<'_>) -> Result
     })
 }
 
-fn declared(model: &crate::config::file::Model) -> DeclaredModel {
+fn kept<T>(made: Result<T, CompileError>, errors: &mut Vec<CompileError>) -> Option<T> {
+    made.map_err(|error| errors.push(error)).ok()
+}
+
+fn as_route(route: &file::Route, upstreams: &[Arc<upstream::Upstream>], metrics: &Metrics) -> Route {
+    let named = |name: &toml::Spanned<String>| {
+        upstreams
+            .iter()
+            .find(|upstream| upstream.name.as_str() == name.get_ref())
+            .map(Arc::clone)
+    };
+    let pattern = route.model_pattern.get_ref();
+    let upstreams: Vec<Arc<upstream::Upstream>> = route.upstreams.iter().filter_map(named).collect();
+    let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    Route {
+        pattern: ModelPattern::new(pattern),
+        meters: Arc::new(metrics.route(pattern, &names)),
+        upstreams,
+        upstream_model: route.upstream_model.as_deref().map(ModelName::from),
+    }
+}
+
+/// The rate limit; sessions keep what they have used.
+fn limits(config: &Config, before: Option<&Snapshot>) -> RateLimit {
+    let factors = config.limits.role_multiplier.iter();
+    let settings = admit::Settings {
+        requests_per_minute: config.limits.requests_per_minute,
+        role_multiplier: factors
+            .map(|(role, factor)| (RoleName::from(role.as_str()), *factor))
+            .collect(),
+    };
+    match before {
+        Some(before) => before.limits.with_settings(&settings),
+        None => RateLimit::new(&settings),
+    }
+}
+
+/// The bounds of bodies; those that are held go on taking room.
+fn intake(config: &Config, before: Option<&Snapshot>) -> Intake {
+    let body_bytes_max = config.server.body_bytes_max.as_usize();
+    let deadline = config.timeouts.body.0;
+    match before {
+        Some(before) => before.intake.with_bounds(body_bytes_max, deadline),
+        None => Intake::new(
+            body_bytes_max,
+            config.server.buffered_bytes_max.as_usize(),
+            deadline,
+        ),
+    }
+}
+
+fn declared(model: &file::Model) -> DeclaredModel {
     let id = model.id.get_ref().as_str();
     DeclaredModel {
         id: ModelName::from(id),
@@ -252,45 +296,4 @@ fn overridden(usual: ChatProfile, differs: &Chat) -> ChatProfile {
         max_tool_id_bytes: differs.max_tool_id_bytes.unwrap_or(usual.max_tool_id_bytes),
         include_usage: differs.include_usage.unwrap_or(usual.include_usage),
     }
-}
-
-/// The policies of a folder, or the shipped ones.
-fn policies(folder: &Path) -> Result<Policies, CompileError> {
-    if folder.as_os_str().is_empty() {
-        return Policies::shipped().map_err(CompileError::Policies);
-    }
-    let unreadable = |source| CompileError::Read {
-        path: folder.to_owned(),
-        source,
-    };
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        if path.extension().is_some_and(|extension| extension == "cedar") {
-            // The digest of the policies must not depend on where their folder lies.
-            let name = path
-                .file_name()
-                .unwrap_or_default()
-                .to_string_lossy()
-                .into_owned();
-            files.push((name, read(&path)?));
-        }
-    }
-    files.sort();
-    Policies::load(&files).map_err(CompileError::Policies)
-}
-
-fn prices(file: &Path) -> Result<PriceTable, CompileError> {
-    if file.as_os_str().is_empty() {
-        return PriceTable::shipped().map_err(|error| CompileError::Prices(error.to_string()));
-    }
-    let text = read(file)?;
-    PriceTable::parse(&text).map_err(|error| CompileError::Prices(format!("{}: {error}", file.display())))
-}
-
-fn read(path: &Path) -> Result<String, CompileError> {
-    std::fs::read_to_string(path).map_err(|source| CompileError::Read {
-        path: path.to_owned(),
-        source,
-    })
 }
