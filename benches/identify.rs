@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 async fn measure() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let url = format!("sqlite:{}", directory.path().join("bench.db").display());
-    let store = Arc::new(Store::connect(&url).await?);
+    let store = Arc::new(Store::connect(&url, None).await?);
     let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
     let now = clock.now();
     let vault = Vault::new(&Secret::new([7; 32]), entropy.clone())?;

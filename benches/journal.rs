@@ -107,7 +107,7 @@ fn ship(requests: u64) -> Result<String, Box<dyn Error>> {
             once(Arc::clone(&journal), Instant::now()).await;
         }
         let url = format!("sqlite:{}", directory.path().join("store.db").display());
-        let store = Arc::new(Store::connect(&url).await?);
+        let store = Arc::new(Store::connect(&url, None).await?);
         let settings = shipper::Settings {
             flush_within: Duration::from_secs(600),
             ..shipper::Settings::keeping(Duration::ZERO)

@@ -10,6 +10,7 @@ use crate::cli::output::{Output, Table};
 use crate::cli::root::Failed;
 use crate::cli::serve::runtime;
 use crate::config::Config;
+use crate::server::assemble;
 use crate::store::Store;
 use crate::store::ledger::read::RequestRecord;
 use crate::store::ledger::{AuditRow, DecisionRow};
@@ -48,9 +49,7 @@ pub enum Ledger {
 /// Reads the ledger in the store. What the node has not shipped yet is not there yet.
 pub fn ledger(ledger: &Ledger, config: &Config, output: &mut Output) -> Result<(), Failed> {
     runtime()?.block_on(async {
-        let store = Store::connect(&config.store.url)
-            .await
-            .map_err(|error| Failed::new(explain(&error)))?;
+        let store = assemble::open_store(config).await.map_err(Failed::new)?;
         let done = match ledger {
             Ledger::Tail { limit, follow } => tail(&store, *limit, *follow, output).await,
             Ledger::Show { request } => show(&store, request, output).await,
@@ -94,7 +93,7 @@ async fn show(store: &Store, request: &str, output: &mut Output) -> Result<(), F
         ))
     })?;
     let found = store
-        .ledger_request(&id.to_string())
+        .ledger_request(id)
         .await
         .map_err(|error| Failed::new(explain(&error)))?;
     let Some(record) = found else {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::config::file::{ClientCertificate, Config, Egress, Model, Route, Upstream};
+use crate::config::file::{ClientCertificate, Config, Egress, Model, Route, Store, Upstream};
 use crate::config::mistake::Collector;
 use crate::config::secret_source::SecretSource;
 use crate::types::destination::Destination;
@@ -20,8 +20,9 @@ pub(crate) fn resolve_paths(config: &mut Config, data_dir: Option<&Path>) {
             .argue("server.data_dir", &given.to_string_lossy());
     }
     let data_dir = config.server.data_dir.clone();
-    if let Some(path) = config.store.url.strip_prefix("sqlite:") {
-        config.store.url = format!("sqlite:{}", place(Path::new(path), &folder, &data_dir).display());
+    let url = config.store.url.get_mut();
+    if let Some(path) = url.strip_prefix("sqlite:") {
+        *url = format!("sqlite:{}", place(Path::new(path), &folder, &data_dir).display());
     }
     if let SecretSource::File(path) = &config.vault.key {
         config.vault.key = SecretSource::File(place(path, &folder, &data_dir));
@@ -99,12 +100,7 @@ pub(crate) fn values(config: &Config, mistakes: &mut Collector<'_>) {
             );
         }
     }
-    if !config.store.url.starts_with("sqlite:") {
-        mistakes.add(
-            None,
-            "store.url must begin with `sqlite:` (PostgreSQL is not part of this version)",
-        );
-    }
+    store(&config.store, mistakes);
     if config.limits.requests_per_minute == 0 {
         mistakes.add(None, "limits.requests_per_minute is 0: name at least 1");
     }
@@ -161,10 +157,44 @@ fn resilience(config: &Config, mistakes: &mut Collector<'_>) {
     }
 }
 
+/// Notes what is wrong with the store's address; its text is never repeated, because a password may stand in it.
+fn store(store: &Store, mistakes: &mut Collector<'_>) {
+    let url = store.url.get_ref();
+    let mut note = |message: &str| mistakes.add(Some(store.url.span()), message);
+    let address = url
+        .strip_prefix("postgres://")
+        .or_else(|| url.strip_prefix("postgresql://"));
+    let Some(address) = address else {
+        if !url.starts_with("sqlite:") {
+            note("store.url must begin with `sqlite:` or `postgres://`");
+        } else if store.password_secret.is_some() {
+            note(
+                "store.password_secret is for PostgreSQL: remove it, or let store.url begin with `postgres://`",
+            );
+        }
+        return;
+    };
+    let (place, query) = address.split_once('?').unwrap_or((address, ""));
+    let authority = place.split('/').next().unwrap_or_default();
+    let user = authority.rsplit_once('@').map_or("", |(user, _)| user);
+    let parameters = || query.split('&').filter_map(|pair| pair.split_once('='));
+    if user.contains(':') || parameters().any(|(name, _)| name == "password") {
+        note(
+            "store.url holds a password: take it out, put it behind a name under [secrets], and write that name \
+             into store.password_secret",
+        );
+    }
+    let files = ["sslrootcert", "sslcert", "sslkey"];
+    if parameters().any(|(name, value)| files.contains(&name) && !value.starts_with('/')) {
+        note("sslrootcert, sslcert and sslkey in store.url are absolute paths");
+    }
+}
+
 /// Notes every name of a secret that no entry of `[secrets]` has.
 pub(crate) fn secret_names(
     secrets: Option<&BTreeMap<String, SecretSource>>,
     egress: Option<&Egress>,
+    store: Option<&Store>,
     upstreams: Option<&[Upstream]>,
     mistakes: &mut Collector<'_>,
 ) {
@@ -174,7 +204,8 @@ pub(crate) fn secret_names(
         .iter()
         .flat_map(|upstream| [&upstream.api_key_secret, &upstream.client_key_secret]);
     let of_proxy = egress.map(|egress| &egress.proxy_credential_secret);
-    let named = of_upstreams.chain(of_proxy).flatten();
+    let of_store = store.map(|store| &store.password_secret);
+    let named = of_upstreams.chain(of_proxy).chain(of_store).flatten();
     for name in named.filter(|name| !secrets.contains_key(name.get_ref())) {
         let name_text = name.get_ref();
         let message =

@@ -163,8 +163,10 @@ pub struct Metrics {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Store {
-    /// `sqlite:PATH`
-    pub url: String,
+    /// `sqlite:PATH` or `postgres://USER@HOST/DATABASE`, never with a password.
+    pub url: Spanned<String>,
+    /// The name of the password under `[secrets]`; none for servers that want none.
+    pub password_secret: Option<Spanned<String>>,
 }
 
 /// `[ledger]`

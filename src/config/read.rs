@@ -12,7 +12,7 @@ use toml::de::{DeString, DeTable, DeValue, ValueDeserializer};
 
 use crate::config::check;
 use crate::config::effective::Effective;
-use crate::config::file::{Config, Egress};
+use crate::config::file::{Config, Egress, Store};
 use crate::config::mistake::{Collector, Mistake, Mistakes};
 
 /// The defaults, as shipped.
@@ -134,7 +134,7 @@ fn read_sections(
     };
     let server = section(&mut sections, "server", mistakes);
     let metrics = section(&mut sections, "metrics", mistakes);
-    let store = section(&mut sections, "store", mistakes);
+    let store: Option<Store> = section(&mut sections, "store", mistakes);
     let ledger = section(&mut sections, "ledger", mistakes);
     let vault = section(&mut sections, "vault", mistakes);
     let identity = section(&mut sections, "identity", mistakes);
@@ -161,7 +161,13 @@ fn read_sections(
             format!("unknown section `{name}`: remove it, or correct its name"),
         );
     }
-    check::secret_names(secrets.as_ref(), egress.as_ref(), upstreams.as_deref(), mistakes);
+    check::secret_names(
+        secrets.as_ref(),
+        egress.as_ref(),
+        store.as_ref(),
+        upstreams.as_deref(),
+        mistakes,
+    );
     check::references(
         upstreams.as_deref(),
         models.as_deref(),
@@ -301,7 +307,7 @@ mod tests {
     fn the_empty_file_is_the_defaults() {
         let config = from_text("", Path::new("conf/t.toml"), None).unwrap();
         assert_eq!(config.server.body_bytes_max.0, 33_554_432);
-        assert_eq!(config.store.url, "sqlite:conf/data/tollgate.db");
+        assert_eq!(config.store.url.get_ref(), "sqlite:conf/data/tollgate.db");
         assert_eq!(config.limits.requests_per_minute, 300);
     }
 
@@ -309,7 +315,7 @@ mod tests {
     fn what_is_written_overrides_key_by_key() {
         let text = "[server]\ndata_dir = \"/var/t\"\n[limits.role_multiplier]\nadmin = 2.0\n";
         let config = from_text(text, Path::new("t.toml"), None).unwrap();
-        assert_eq!(config.store.url, "sqlite:/var/t/tollgate.db");
+        assert_eq!(config.store.url.get_ref(), "sqlite:/var/t/tollgate.db");
         assert_eq!(config.limits.role_multiplier["admin"], 2.0);
         assert_eq!(config.limits.role_multiplier["service"], 5.0);
     }

@@ -71,7 +71,7 @@ mod tests {
     use crate::control::router;
     use crate::pipeline::identify::signing::SigningKey;
     use crate::pipeline::identify::view::IdentityView;
-    use crate::store::Store;
+    use crate::store::fixture::Site;
     use crate::types::clock::{Clock, SystemClock};
     use crate::types::entropy::SystemEntropy;
     use crate::types::secret::Secret;
@@ -79,9 +79,8 @@ mod tests {
 
     #[tokio::test]
     async fn publishes_the_public_half_and_nothing_of_the_private_one() {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("t.db").display());
-        let store = Arc::new(Store::connect(&url).await.unwrap());
+        let site = Site::new();
+        let store = Arc::new(site.connect().await);
         let (clock, entropy) = (Arc::new(SystemClock), Arc::new(SystemEntropy::new()));
         let vault = Vault::new(&Secret::new([9; 32]), entropy.clone()).unwrap();
         let key = SigningKey::newest_or_new(&store, &vault, &*entropy, clock.now())

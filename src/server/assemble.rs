@@ -69,8 +69,11 @@ pub enum StartError {
     #[error("vault.key: {0}")]
     VaultSource(#[from] SecretMissing),
     /// The store cannot be used.
-    #[error("store: {0}")]
+    #[error("store: {}", reasons(.0))]
     Store(#[from] StoreError),
+    /// The store's password cannot be had.
+    #[error("store.password_secret: {0}")]
+    StorePassword(SecretMissing),
     /// The journal cannot be used.
     #[error("ledger: {0}")]
     Journal(#[from] OpenError),
@@ -150,7 +153,7 @@ pub async fn foundation(
     let key = vault_key(config, &*entropy)?;
     let vault = Vault::new(&key, Arc::clone(&entropy))?;
     let fingerprint_root = vault::derive(&key, "secret fingerprints");
-    let store = Arc::new(Store::connect(&config.store.url).await?);
+    let store = Arc::new(open_store(config).await?);
     let signing = SigningKey::newest_or_new(&store, &vault, &*entropy, clock.now()).await?;
     let journal = Arc::new(open_journal(config, &store, &clock, &entropy).await?);
     let max_staleness = config.identity.max_staleness.0;
@@ -176,6 +179,26 @@ pub async fn foundation(
         fingerprint_root,
         issuer,
     })
+}
+
+/// Opens the store that is configured.
+///
+/// # Errors
+/// [`StartError::Store`] and [`StartError::StorePassword`]; neither holds the password.
+pub async fn open_store(config: &Config) -> Result<Store, StartError> {
+    let name = config.store.password_secret.as_ref();
+    let password = name
+        .and_then(|name| config.secrets.get(name.get_ref()))
+        .map(|source| source.read(&config.folder))
+        .transpose()
+        .map_err(StartError::StorePassword)?;
+    Ok(Store::connect(config.store.url.get_ref(), password.as_ref()).await?)
+}
+
+/// An error with its causes, in one line.
+fn reasons(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 fn make_data_directory(path: &Path) -> Result<(), StartError> {
@@ -415,6 +438,13 @@ impl Node {
             tls,
         };
         Reloader::new(parts, watched)
+    }
+
+    /// Whether the node can tell who asks, and goes on being able to.
+    pub fn fitness(&self) -> Arc<dyn Fn() -> bool + Send + Sync> {
+        let view = Arc::clone(&self.foundation.view);
+        let clock = Arc::clone(&self.foundation.clock);
+        Arc::new(move || view.is_sound(clock.now()))
     }
 
     /// Brings gauges up to date.

@@ -18,9 +18,9 @@ pub fn destinations(config: &Config) -> Vec<Destination> {
         purpose: format!("upstream {}", upstream.name.get_ref()),
         address: upstream.endpoint.to_string(),
     });
-    let store = config.store.url.contains("://").then(|| Destination {
+    let store = config.store.url.get_ref().contains("://").then(|| Destination {
         purpose: "store".to_owned(),
-        address: without_password(&config.store.url),
+        address: without_password(config.store.url.get_ref()),
     });
     let names = config
         .upstreams

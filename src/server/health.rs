@@ -18,16 +18,27 @@ pub struct Health {
     metrics: Metrics,
     ready: Arc<AtomicBool>,
     refresh: Arc<dyn Fn(&Metrics) + Send + Sync>,
+    fit: Arc<dyn Fn() -> bool + Send + Sync>,
 }
 
 impl Health {
-    /// A node that is not ready yet. `refresh` brings gauges up to date before they are shown.
-    pub fn new(metrics: Metrics, refresh: Arc<dyn Fn(&Metrics) + Send + Sync>) -> Self {
+    /// A node that is not ready yet. `refresh` brings gauges up to date before they are shown; `fit` says
+    /// whether a node that serves can go on doing so.
+    pub fn new(
+        metrics: Metrics,
+        refresh: Arc<dyn Fn(&Metrics) + Send + Sync>,
+        fit: Arc<dyn Fn() -> bool + Send + Sync>,
+    ) -> Self {
         Self {
             metrics,
             ready: Arc::new(AtomicBool::new(false)),
+            fit,
             refresh,
         }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.ready.load(Ordering::Acquire) && (self.fit)()
     }
 
     /// Says whether new requests are welcome.
@@ -61,7 +72,7 @@ pub async fn serve(
 }
 
 async fn metrics(State(health): State<Health>) -> Result<String, StatusCode> {
-    health.metrics.node.ready(health.ready.load(Ordering::Acquire));
+    health.metrics.node.ready(health.is_ready());
     (health.refresh)(&health.metrics);
     health
         .metrics
@@ -70,7 +81,7 @@ async fn metrics(State(health): State<Health>) -> Result<String, StatusCode> {
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, &'static str) {
-    if health.ready.load(Ordering::Acquire) {
+    if health.is_ready() {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")

@@ -86,8 +86,8 @@ pub async fn run(
     let (cut, cutting) = watch::channel(false);
     let (finish, finishing) = watch::channel(false);
     let first = whereabouts.public.first().copied();
-    let node = assemble::node(&config, first, cutting).await?;
-    let health = Health::new(node.gateway.metrics.clone(), node.gauges());
+    let node = Box::pin(assemble::node(&config, first, cutting)).await?;
+    let health = Health::new(node.gateway.metrics.clone(), node.gauges(), node.fitness());
     let mut fronts = JoinSet::new();
     let settings = EntranceSettings {
         h2c: config.server.h2c,

@@ -1,77 +1,52 @@
-//! The home of state: who may ask, and what was recorded, in SQLite.
+//! The home of state: who may ask, and what was recorded, in SQLite or in PostgreSQL.
 //!
 //! Input: typed values. Output: typed rows. Nothing here decides anything, and no statement is built
-//! from text at run time. No query runs on the path of a governed request.
+//! from text at run time. No query runs on the path of a governed request. One text of a statement serves
+//! both databases wherever it can; the tables of PostgreSQL have its native types.
 //!
 //! - [`identity`]: tenants, users, roles, teams, keys, signing keys, revocations.
 //! - [`ledger`]: what happened, as the nodes' shippers bring it.
+//! - `database`: the two databases and how they are opened. `schema`: the version of the tables.
+//! - `session`: one connection at work. `statement`, `row`: what goes there and what comes back.
 
+mod database;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod identity;
 pub mod ledger;
+mod row;
+mod schema;
+mod session;
+mod statement;
 
-use std::str::FromStr;
-use std::time::Duration;
-
-use sqlx::SqlitePool;
-use sqlx::migrate::MigrateError;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-
-/// How long a statement waits for another writer.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// How long a caller waits for a free connection.
-const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
-
-const CONNECTIONS_MAX: u32 = 8;
+use crate::store::database::Database;
+use crate::types::secret::Secret;
 
 /// The store, connected and migrated.
 #[derive(Clone, Debug)]
 pub struct Store {
-    pool: SqlitePool,
+    database: Database,
 }
 
 impl Store {
-    /// Opens the database of this URL (`sqlite:data/tollgate.db`), creates it if missing, and migrates it.
-    pub async fn connect(url: &str) -> Result<Self, StoreError> {
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|source| StoreError::Connect { source })?
-            .create_if_missing(true)
-            .foreign_keys(true)
-            .journal_mode(SqliteJournalMode::Wal)
-            // A revocation that was acknowledged must survive a power cut.
-            .synchronous(SqliteSynchronous::Full)
-            .busy_timeout(BUSY_TIMEOUT);
-        let pool = SqlitePoolOptions::new()
-            .max_connections(CONNECTIONS_MAX)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .connect_with(options)
-            .await
-            .map_err(|source| StoreError::Connect { source })?;
-        sqlx::migrate!("migrations/sqlite")
-            .run(&pool)
-            .await
-            .map_err(|source| match source {
-                MigrateError::VersionMissing(found) => StoreError::Newer { found },
-                source => StoreError::Migrate { source },
-            })?;
-        Ok(Self { pool })
-    }
-
-    /// Runs statements by hand: faults and damage for tests of other folders.
-    #[cfg(test)]
-    pub(crate) async fn run_sql(&self, statements: &'static str) {
-        sqlx::raw_sql(statements).execute(&self.pool).await.unwrap();
-    }
-
-    /// The first column of a query, all of it numbers.
-    #[cfg(test)]
-    pub(crate) async fn read_numbers(&self, query: &'static str) -> Vec<i64> {
-        sqlx::query_scalar(query).fetch_all(&self.pool).await.unwrap()
+    /// Opens the database of this URL (`sqlite:data/tollgate.db`, created if missing, or `postgres://…`) and
+    /// brings its tables to our version.
+    ///
+    /// A server on another machine must prove its name by a certificate, unless the URL says otherwise by
+    /// `sslmode`.
+    pub async fn connect(url: &str, password: Option<&Secret<String>>) -> Result<Self, StoreError> {
+        let database = Database::open(url, password).await?;
+        let store = Self { database };
+        if let Err(error) = store.migrate().await {
+            store.close().await;
+            return Err(error);
+        }
+        Ok(store)
     }
 
     /// Closes every connection.
     pub async fn close(&self) {
-        self.pool.close().await;
+        self.database.close().await;
     }
 }
 
@@ -93,10 +68,35 @@ pub enum StoreError {
         source: sqlx::migrate::MigrateError,
     },
     /// The tables are of a newer version.
-    #[error("the store has tables of version {found}, which this version does not know")]
+    #[error(
+        "the store's tables have version {found}, and this version of Tollgate knows {known} at most: \
+         run the newer version here too, or restore a backup from before it"
+    )]
     Newer {
-        /// The number of the first migration that is unknown.
+        /// The number of a migration that is unknown.
         found: i64,
+        /// The number of the newest that is known.
+        known: i64,
+    },
+    /// The tables became older while we run.
+    #[error(
+        "the store's tables have version {found}, and {known} is needed: \
+         restart this node, which migrates them"
+    )]
+    Older {
+        /// The number of the newest migration there.
+        found: i64,
+        /// The number of the newest that is known.
+        known: i64,
+    },
+    /// Another migration of the same number made the tables.
+    #[error(
+        "the store's tables were made by another build: its migration {version} differs from ours; \
+         run the build that made them, or name another database in store.url"
+    )]
+    Foreign {
+        /// The number of the migration.
+        version: i64,
     },
     /// A statement failed.
     #[error("the store failed to {operation}")]
@@ -107,10 +107,16 @@ pub enum StoreError {
         #[source]
         source: sqlx::Error,
     },
+    /// A statement took too long.
+    #[error("the store took too long to {operation}")]
+    Deadline {
+        /// What was being done, as a verb phrase.
+        operation: &'static str,
+    },
     /// A row holds what this version cannot read.
     #[error("the store holds a row that cannot be read: {what}")]
     Unreadable {
-        /// Which column of which table.
+        /// Which column.
         what: &'static str,
     },
     /// The row is there already, or another row forbids the change.
@@ -122,6 +128,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the store's tables are not ours to use.
+    pub const fn is_of_another_version(&self) -> bool {
+        matches!(
+            self,
+            Self::Newer { .. } | Self::Older { .. } | Self::Foreign { .. }
+        )
+    }
+
     /// Names the operation of a driver's error; constraint violations become [`StoreError::Conflict`].
     fn of(operation: &'static str) -> impl Fn(sqlx::Error) -> Self {
         move |source| {

@@ -38,7 +38,10 @@ impl From<StoreError> for AdminError {
             StoreError::Connect { .. }
             | StoreError::Migrate { .. }
             | StoreError::Newer { .. }
+            | StoreError::Older { .. }
+            | StoreError::Foreign { .. }
             | StoreError::Query { .. }
+            | StoreError::Deadline { .. }
             | StoreError::Unreadable { .. } => {
                 tracing::error!(
                     error = &error as &dyn std::error::Error,

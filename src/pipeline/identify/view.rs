@@ -1,12 +1,12 @@
 //! The newest snapshot of who may ask, and how old it may be by now.
 //!
-//! One loop asks the store for the identity revision every [`POLL_INTERVAL`] and loads the rows only when it has
-//! risen. The age counts from the moment before the last poll that succeeded: up to then the snapshot was
+//! One loop asks the store for the identity revision every [`POLL_INTERVAL`], and whenever the store announces a
+//! change, and loads the rows only when it has risen. The age counts from the moment before the last poll that succeeded: up to then the snapshot was
 //! certainly the newest.
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -44,6 +44,8 @@ pub struct IdentityView {
     polls_begun: AtomicU64,
     /// The number of the last poll that succeeded.
     polls_succeeded: AtomicU64,
+    /// Whether the store's tables are of another version than ours.
+    estranged: AtomicBool,
     seeks: Mutex<Seeks>,
     changed: Notify,
 }
@@ -93,6 +95,7 @@ impl IdentityView {
             polls: tokio::sync::Mutex::new(()),
             polls_begun: AtomicU64::new(0),
             polls_succeeded: AtomicU64::new(0),
+            estranged: AtomicBool::new(false),
             seeks: Mutex::new(Seeks { since: now, count: 0 }),
             changed: Notify::new(),
         };
@@ -123,6 +126,12 @@ impl IdentityView {
         self.age(now) <= self.max_staleness
     }
 
+    /// Whether the view is young enough to answer from and can become younger: it cannot where the store's
+    /// tables were changed to another version.
+    pub fn is_sound(&self, now: Timestamp) -> bool {
+        self.serves(now) && !self.estranged.load(Ordering::Acquire)
+    }
+
     /// Asks the store for the revision, and for the rows if it has risen. One poll at a time: who waited for a
     /// poll that began after its own call takes that poll's result.
     pub async fn refresh(&self) -> Result<(), RefreshError> {
@@ -133,7 +142,11 @@ impl IdentityView {
                 return Ok(());
             }
             let number = self.polls_begun.fetch_add(1, Ordering::AcqRel) + 1;
-            self.poll().await?;
+            let polled = self.poll().await;
+            let estranged =
+                matches!(&polled, Err(RefreshError::Store(error)) if error.is_of_another_version());
+            self.estranged.store(estranged, Ordering::Release);
+            polled?;
             self.polls_succeeded.store(number, Ordering::Release);
             Ok(())
         })
@@ -156,7 +169,7 @@ impl IdentityView {
         if self.may_seek(now) {
             return match self.refresh().await {
                 Ok(()) => Sought::Refreshed,
-                Err(_) if self.age(self.clock.now()) < FRESH => Sought::FreshAlready,
+                // However fresh the view is: another replica may have made the key since.
                 Err(_) => Sought::Unreachable,
             };
         }
@@ -186,6 +199,22 @@ impl IdentityView {
 
     /// Keeps the view fresh until the shutdown resolves.
     pub async fn run(&self, shutdown: impl Future<Output = ()>) {
+        tokio::select! {
+            () = self.keep_fresh(shutdown) => {}
+            () = self.hear_changes() => {}
+        }
+    }
+
+    /// Passes on what the store announces.
+    async fn hear_changes(&self) {
+        let mut watch = self.store.watch_identity();
+        loop {
+            watch.changed().await;
+            self.notify();
+        }
+    }
+
+    async fn keep_fresh(&self, shutdown: impl Future<Output = ()>) {
         let mut ticks = interval_at(Instant::now() + POLL_INTERVAL, POLL_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut reachable = true;

@@ -1,9 +1,7 @@
 //! Every change to identity rows, as data; applied together or not at all.
 
-use sqlx::query::Query;
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Sqlite, query};
-
+use crate::store::session::{Mode, Session};
+use crate::store::statement::Statement;
 use crate::store::{Store, StoreError};
 use crate::types::clock::Timestamp;
 use crate::types::digest::Sha256;
@@ -107,71 +105,78 @@ impl Store {
     /// [`StoreError::NothingChanged`]: one of them found no row to alter. [`StoreError::Conflict`]: a name is
     /// taken, or a row that one of them refers to is missing. In both cases nothing at all is changed.
     pub async fn change_identity(&self, changes: &[Change], now: Timestamp) -> Result<(), StoreError> {
-        let failed = StoreError::of("change identity");
-        let mut transaction = self.pool.begin_with("BEGIN IMMEDIATE").await.map_err(&failed)?;
-        for change in changes {
-            let statement = change.statement(now.unix_micros());
-            let done = statement.execute(&mut *transaction).await.map_err(&failed)?;
-            if done.rows_affected() == 0 {
-                return Err(StoreError::NothingChanged);
+        let mut session = self.session(Mode::Writing, "change identity").await?;
+        match apply(&mut session, changes, now).await {
+            Ok(()) => session.end().await,
+            Err(error @ (StoreError::Conflict | StoreError::NothingChanged)) => {
+                session.abandon().await?;
+                Err(error)
             }
+            Err(error) => Err(error),
         }
-        query("DELETE FROM revoked_tokens WHERE valid_until < $1")
-            .bind(now.unix_micros())
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        query("UPDATE identity_revision SET revision = revision + 1 WHERE only_row = 1")
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        transaction.commit().await.map_err(&failed)
     }
 }
 
-type Statement = Query<'static, Sqlite, SqliteArguments>;
+async fn apply(session: &mut Session, changes: &[Change], now: Timestamp) -> Result<(), StoreError> {
+    for change in changes {
+        if session.execute(change.statement(now)).await? == 0 {
+            return Err(StoreError::NothingChanged);
+        }
+    }
+    session
+        .execute(Statement::of("DELETE FROM revoked_tokens WHERE valid_until < $1").bind(now))
+        .await?;
+    session
+        .execute(Statement::of(
+            "UPDATE identity_revision SET revision = revision + 1 WHERE only_row = 1",
+        ))
+        .await?;
+    Ok(())
+}
 
 impl Change {
-    fn statement(&self, now: i64) -> Statement {
+    fn statement(&self, now: Timestamp) -> Statement {
         match self {
             Self::Tenant(id, change) => change.statement(*id, now),
             Self::User(id, change) => change.statement(*id, now),
             Self::Team(tenant, name, change) => change.statement(*tenant, name, now),
             Self::Key(id, change) => change.statement(*id, now),
             Self::SigningKey(id, change) => change.statement(*id, now),
-            Self::RevokeToken(id, valid_until) => query(
+            Self::RevokeToken(id, valid_until) => Statement::of(
                 "INSERT INTO revoked_tokens (id, revoked_at, valid_until) VALUES ($1, $2, $3) \
                  ON CONFLICT (id) DO UPDATE SET valid_until = excluded.valid_until",
             )
-            .bind(id.to_string())
+            .bind(id.as_uuid())
             .bind(now)
-            .bind(valid_until.unix_micros()),
+            .bind(*valid_until),
         }
     }
 }
 
 impl TenantChange {
-    fn statement(&self, id: TenantId, now: i64) -> Statement {
+    fn statement(&self, id: TenantId, now: Timestamp) -> Statement {
         match self {
-            Self::Create(name) => query("INSERT INTO tenants (id, created_at, name) VALUES ($1, $2, $3)")
-                .bind(id.to_string())
-                .bind(now)
-                .bind(name.to_string()),
+            Self::Create(name) => {
+                Statement::of("INSERT INTO tenants (id, created_at, name) VALUES ($1, $2, $3)")
+                    .bind(id.as_uuid())
+                    .bind(now)
+                    .bind(name.as_str())
+            }
             Self::Disable => {
-                query("UPDATE tenants SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL")
-                    .bind(id.to_string())
+                Statement::of("UPDATE tenants SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL")
+                    .bind(id.as_uuid())
                     .bind(now)
             }
-            Self::Enable => {
-                query("UPDATE tenants SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL")
-                    .bind(id.to_string())
-            }
+            Self::Enable => Statement::of(
+                "UPDATE tenants SET disabled_at = NULL WHERE id = $1 AND disabled_at IS NOT NULL",
+            )
+            .bind(id.as_uuid()),
         }
     }
 }
 
 impl UserChange {
-    fn statement(&self, id: UserId, now: i64) -> Statement {
+    fn statement(&self, id: UserId, now: Timestamp) -> Statement {
         let sql = match self {
             Self::Create(..) => "INSERT INTO users (id, created_at, tenant_id, name) VALUES ($1, $2, $3, $4)",
             Self::Disable => "UPDATE users SET disabled_at = $2 WHERE id = $1 AND disabled_at IS NULL",
@@ -180,31 +185,38 @@ impl UserChange {
                 "INSERT INTO user_roles (user_id, role_name) VALUES ($1, $2) ON CONFLICT DO NOTHING"
             }
             Self::Withdraw(_) => "DELETE FROM user_roles WHERE user_id = $1 AND role_name = $2",
-            // Tokens carry whole seconds. The next whole second voids all tokens of this one, and
-            // a second call within it moves on by one more, past tokens issued in between.
-            Self::RevokeTokens => {
-                "UPDATE users SET tokens_valid_after = CASE \
-                     WHEN tokens_valid_after >= $2 THEN tokens_valid_after + 1000000 \
-                     ELSE $2 END \
-                 WHERE id = $1"
-            }
+            Self::RevokeTokens => return void_tokens(id, now),
         };
-        let statement = query(sql).bind(id.to_string());
+        let statement = Statement::of(sql).bind(id.as_uuid());
         match self {
-            Self::Create(tenant, name) => statement
-                .bind(now)
-                .bind(tenant.to_string())
-                .bind(name.to_string()),
+            Self::Create(tenant, name) => statement.bind(now).bind(tenant.as_uuid()).bind(name.as_str()),
             Self::Disable => statement.bind(now),
-            Self::Enable => statement,
-            Self::Grant(role) | Self::Withdraw(role) => statement.bind(role.to_string()),
-            Self::RevokeTokens => statement.bind((now.div_euclid(1_000_000) + 1).saturating_mul(1_000_000)),
+            Self::Grant(role) | Self::Withdraw(role) => statement.bind(role.as_str()),
+            Self::Enable | Self::RevokeTokens => statement,
         }
     }
 }
 
+/// Tokens carry whole seconds. The next whole second voids all tokens of this one, and a second call within
+/// it moves on by one more, past tokens issued in between.
+fn void_tokens(id: UserId, now: Timestamp) -> Statement {
+    let next_second = now.unix_seconds().saturating_add(1).saturating_mul(1_000_000);
+    Statement::each(
+        "UPDATE users SET tokens_valid_after = CASE \
+             WHEN tokens_valid_after >= $2 THEN tokens_valid_after + 1000000 \
+             ELSE $2 END \
+         WHERE id = $1",
+        "UPDATE users SET tokens_valid_after = CASE \
+             WHEN tokens_valid_after >= $2 THEN tokens_valid_after + interval '1 second' \
+             ELSE $2 END \
+         WHERE id = $1",
+    )
+    .bind(id.as_uuid())
+    .bind(Timestamp::from_unix_micros(next_second))
+}
+
 impl TeamChange {
-    fn statement(&self, tenant: TenantId, team: &TeamName, now: i64) -> Statement {
+    fn statement(&self, tenant: TenantId, team: &TeamName, now: Timestamp) -> Statement {
         let sql = match self {
             Self::Create => "INSERT INTO teams (tenant_id, name, created_at) VALUES ($1, $2, $3)",
             Self::Add(_) => {
@@ -215,16 +227,16 @@ impl TeamChange {
                 "DELETE FROM team_members WHERE tenant_id = $1 AND team_name = $2 AND user_id = $3"
             }
         };
-        let statement = query(sql).bind(tenant.to_string()).bind(team.to_string());
+        let statement = Statement::of(sql).bind(tenant.as_uuid()).bind(team.as_str());
         match self {
             Self::Create => statement.bind(now),
-            Self::Add(user) | Self::Remove(user) => statement.bind(user.to_string()),
+            Self::Add(user) | Self::Remove(user) => statement.bind(user.as_uuid()),
         }
     }
 }
 
 impl KeyChange {
-    fn statement(&self, id: KeyId, now: i64) -> Statement {
+    fn statement(&self, id: KeyId, now: Timestamp) -> Statement {
         match self {
             Self::Create {
                 user,
@@ -232,41 +244,43 @@ impl KeyChange {
                 digest,
                 name,
                 expires_at,
-            } => query(
+            } => Statement::of(
                 "INSERT INTO api_keys (id, created_at, user_id, lookup, digest, name, expires_at) \
                  VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
-            .bind(id.to_string())
+            .bind(id.as_uuid())
             .bind(now)
-            .bind(user.to_string())
-            .bind(lookup.to_string())
+            .bind(user.as_uuid())
+            .bind(lookup.as_str())
             .bind(digest.as_bytes().to_vec())
             .bind(name.clone())
-            .bind(expires_at.map(Timestamp::unix_micros)),
-            Self::Revoke => query("UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
-                .bind(id.to_string())
-                .bind(now),
+            .bind(*expires_at),
+            Self::Revoke => {
+                Statement::of("UPDATE api_keys SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL")
+                    .bind(id.as_uuid())
+                    .bind(now)
+            }
         }
     }
 }
 
 impl SigningKeyChange {
-    fn statement(&self, id: SigningKeyId, now: i64) -> Statement {
+    fn statement(&self, id: SigningKeyId, now: Timestamp) -> Statement {
         match self {
             Self::Create {
                 public_key,
                 sealed_private,
-            } => query(
+            } => Statement::of(
                 "INSERT INTO signing_keys (id, created_at, public_key, sealed_private) \
                  VALUES ($1, $2, $3, $4)",
             )
-            .bind(id.to_string())
+            .bind(id.as_uuid())
             .bind(now)
             .bind(public_key.to_vec())
             .bind(sealed_private.clone()),
             Self::Retire => {
-                query("UPDATE signing_keys SET retired_at = $2 WHERE id = $1 AND retired_at IS NULL")
-                    .bind(id.to_string())
+                Statement::of("UPDATE signing_keys SET retired_at = $2 WHERE id = $1 AND retired_at IS NULL")
+                    .bind(id.as_uuid())
                     .bind(now)
             }
         }

@@ -8,9 +8,11 @@
 //!
 //! - [`change`]: every change that there is.
 //! - [`read`]: rows found by name, and all rows at one revision.
+//! - [`watch`]: hearing of changes that other replicas make.
 
 pub mod change;
 pub mod read;
+pub mod watch;
 
 use crate::types::clock::Timestamp;
 use crate::types::digest::Sha256;

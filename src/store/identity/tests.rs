@@ -1,7 +1,10 @@
 use std::time::Duration;
 
+use futures_util::FutureExt;
+
 use super::change::{Change, KeyChange, TeamChange, TenantChange, UserChange};
 use super::*;
+use crate::store::fixture::Site;
 use crate::store::{Store, StoreError};
 use crate::types::entropy::{Entropy, SystemEntropy};
 
@@ -9,7 +12,7 @@ struct House {
     store: Store,
     tenant: TenantId,
     user: UserId,
-    _directory: tempfile::TempDir,
+    site: Site,
 }
 
 const NOW: Timestamp = Timestamp::from_unix_micros(1_795_262_400_500_000);
@@ -20,13 +23,12 @@ fn entropy() -> impl Entropy {
 
 impl House {
     async fn build() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("t.db").display());
+        let site = Site::new();
         let house = Self {
-            store: Store::connect(&url).await.unwrap(),
+            store: site.connect().await,
             tenant: TenantId::generate(NOW, &entropy()),
             user: UserId::generate(NOW, &entropy()),
-            _directory: directory,
+            site,
         };
         house
             .change(&[
@@ -190,8 +192,26 @@ async fn a_revocation_is_forgotten_once_its_token_has_expired() {
 #[tokio::test]
 async fn rows_outlive_the_connection() {
     let house = House::build().await;
-    let url = format!("sqlite:{}", house._directory.path().join("t.db").display());
     house.store.close().await;
-    let reopened = Store::connect(&url).await.unwrap();
+    let reopened = house.site.connect().await;
     assert_eq!(reopened.identity().await.unwrap().users.len(), 1);
+}
+
+#[tokio::test]
+async fn changes_are_announced_where_others_can_hear() {
+    let house = House::build().await;
+    let mut watch = house.store.watch_identity();
+    let Site::Postgres(_) = house.site else {
+        let heard = watch.changed().now_or_never();
+        return assert!(heard.is_none(), "SQLite has nobody to tell");
+    };
+    watch.changed().await;
+    assert!(watch.changed().now_or_never().is_none(), "nothing changed");
+    let other = house.site.connect().await;
+    let changes = [Change::User(house.user, UserChange::Disable)];
+    other.change_identity(&changes, NOW).await.unwrap();
+    watch.changed().await;
+    let failing = [Change::User(house.user, UserChange::Disable)];
+    assert!(other.change_identity(&failing, NOW).await.is_err());
+    assert!(watch.changed().now_or_never().is_none(), "nothing changed");
 }

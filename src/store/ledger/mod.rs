@@ -6,20 +6,21 @@
 //! Invariants: the cursor moves with the rows or not at all, and never back; a request that was closed is
 //! never opened or closed again; nothing here knows what a leaf is.
 //!
-//! - [`apply`]: how a batch is stored.
+//! - [`apply`]: how a batch is stored; `sqlite`, `postgres`: its rows in each database.
 //! - [`read`]: cursors, the tail, one request.
 
 pub mod apply;
+mod postgres;
 pub mod read;
+mod sqlite;
 
 use serde::{Deserialize, Serialize};
-use sqlx::FromRow;
 
 /// The outcome of a request that has not ended.
 pub const OPEN: &str = "open";
 
 /// One row of `audit`. Texts are as stored: ids hyphenated, digests in hex.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct AuditRow {
     /// The leaf's id.
     pub id: String,
@@ -60,7 +61,7 @@ pub struct AuditRow {
 }
 
 /// One row of `ai_requests`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct RequestRow {
     /// The request.
     pub request_id: String,
@@ -181,7 +182,7 @@ impl RequestRow {
 }
 
 /// One row of `governance_decisions`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, FromRow)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct DecisionRow {
     /// Determined by the leaf and the decision's place in it.
     pub id: String,
@@ -210,7 +211,7 @@ pub struct DecisionRow {
 }
 
 /// How far one history has come.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cursor {
     /// `host/node/epoch`.
     pub origin: String,

@@ -1,23 +1,25 @@
-use sqlx::{Row, query, query_as};
-
 use super::*;
+use crate::store::fixture::Site;
 use crate::store::{Store, StoreError};
+use crate::types::ids::RequestId;
 
 struct House {
     store: Store,
-    url: String,
-    _directory: tempfile::TempDir,
+    site: Site,
 }
 
 impl House {
     async fn build() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("t.db").display());
+        let site = Site::new();
         Self {
-            store: Store::connect(&url).await.unwrap(),
-            url,
-            _directory: directory,
+            store: site.connect().await,
+            site,
         }
+    }
+
+    async fn record(&self, request: &str) -> Option<read::RequestRecord> {
+        let id: RequestId = request.parse().unwrap();
+        self.store.ledger_request(id).await.unwrap()
     }
 
     async fn count(&self, table: &'static str) -> i64 {
@@ -30,24 +32,39 @@ impl House {
     }
 }
 
-fn audit(id: &str, kind: &str) -> AuditRow {
+/// The id that ends with this digit or letter.
+fn id(last: char) -> String {
+    format!("01934e1c-0000-7000-8000-00000000000{last}")
+}
+
+/// The id of this number.
+fn numbered(number: usize) -> String {
+    format!("01934e1c-0000-7000-9000-{number:012}")
+}
+
+/// The request that all rows here are about.
+fn request() -> String {
+    "01934e1c-0000-7000-8000-0000000000f1".to_owned()
+}
+
+fn audit(id: String, kind: &str) -> AuditRow {
     AuditRow {
-        id: id.into(),
+        id,
         occurred_at: 5,
         kind: kind.into(),
-        request_id: Some("r1".into()),
+        request_id: Some(request()),
         action: "invoke".into(),
         resource: Some("naïve \"model\"\n".into()),
         cost_microdollars: Some(-7),
-        detail: r#"{"a":[1,null]}"#.into(),
+        detail: r#"{"a": [1, null]}"#.into(),
         ..AuditRow::default()
     }
 }
 
 fn opened() -> RequestRow {
     RequestRow {
-        request_id: "r1".into(),
-        tenant_id: Some("t1".into()),
+        request_id: request(),
+        tenant_id: Some(id('7')),
         opened_at: 3,
         stream: Some(true),
         outcome: "open".into(),
@@ -58,7 +75,7 @@ fn opened() -> RequestRow {
 
 fn closed(outcome: &str, output: i64) -> RequestRow {
     RequestRow {
-        request_id: "r1".into(),
+        request_id: request(),
         closed_at: Some(9),
         attempts: Some("[]".into()),
         output_tokens: Some(output),
@@ -73,7 +90,7 @@ fn closed(outcome: &str, output: i64) -> RequestRow {
 fn ended(outcome: &str, output: i64) -> RequestRow {
     RequestRow {
         opened_at: 3,
-        tenant_id: Some("t1".into()),
+        tenant_id: Some(id('7')),
         stream: Some(true),
         config_generation: Some(4),
         ..closed(outcome, output)
@@ -82,12 +99,12 @@ fn ended(outcome: &str, output: i64) -> RequestRow {
 
 fn decision() -> DecisionRow {
     DecisionRow {
-        id: "d1".into(),
-        request_id: "r1".into(),
+        id: id('d'),
+        request_id: request(),
         occurred_at: 5,
         stage: "policy".into(),
         outcome: "allow".into(),
-        facts: Some(r#"{"x":1}"#.into()),
+        facts: Some(r#"{"x": 1}"#.into()),
         duration_us: 12,
         ..DecisionRow::default()
     }
@@ -109,7 +126,7 @@ fn cursor(size: i64) -> Cursor {
 async fn rows_come_back_as_they_were_and_only_once() {
     let house = House::build().await;
     let batch = Batch {
-        audit: vec![audit("a1", "open"), audit("a2", "close")],
+        audit: vec![audit(id('1'), "open"), audit(id('2'), "close")],
         requests: vec![opened()],
         closed: vec![closed("complete", 20)],
         decisions: vec![decision()],
@@ -118,12 +135,12 @@ async fn rows_come_back_as_they_were_and_only_once() {
     for _ in 0..2 {
         house.store.apply_ledger(&batch).await.unwrap();
     }
-    let record = house.store.ledger_request("r1").await.unwrap().unwrap();
+    let record = house.record(&request()).await.unwrap();
     assert_eq!(record.audit, batch.audit);
     assert_eq!(record.decisions, batch.decisions);
     assert_eq!(record.request, Some(ended("complete", 20)));
     assert_eq!(house.store.ledger_cursor("h/n/1").await.unwrap(), batch.cursor);
-    assert_eq!(house.store.ledger_request("r2").await.unwrap(), None);
+    assert_eq!(house.record(&id('9')).await, None);
 }
 
 #[tokio::test]
@@ -136,10 +153,7 @@ async fn a_request_is_closed_once_and_not_opened_again() {
             ..Batch::default()
         };
         house.store.apply_ledger(&batch).await.unwrap();
-        let row: Option<RequestRow> = query_as("SELECT * FROM ai_requests")
-            .fetch_optional(&house.store.pool)
-            .await
-            .unwrap();
+        let row = house.record(&request()).await.and_then(|record| record.request);
         row.map(|row| (row.outcome, row.output_tokens))
     };
     assert_eq!(apply(vec![], vec![closed("complete", 1)]).await, None);
@@ -166,7 +180,7 @@ async fn a_request_that_ends_in_the_batch_that_opens_it_is_one_row() {
     };
     for (came, output) in [(opened(), None), (row, Some(1)), (ended("error", 3), Some(1))] {
         house.store.apply_ledger(&then(&came)).await.unwrap();
-        let record = house.store.ledger_request("r1").await.unwrap().unwrap();
+        let record = house.record(&request()).await.unwrap();
         assert_eq!(record.request.unwrap().output_tokens, output, "after {came:?}");
     }
 }
@@ -175,14 +189,11 @@ async fn a_request_that_ends_in_the_batch_that_opens_it_is_one_row() {
 async fn a_batch_of_any_size_comes_whole() {
     for rows in [1, 7, 8, 9, 31, 32, 33, 75] {
         let house = House::build().await;
-        let numbered = |name: &str, number: usize| format!("{name}{number:03}");
         let batch = Batch {
-            audit: (0..rows)
-                .map(|number| audit(&numbered("a", number), "open"))
-                .collect(),
+            audit: (0..rows).map(|number| audit(numbered(number), "open")).collect(),
             decisions: (0..rows)
                 .map(|number| DecisionRow {
-                    id: numbered("d", number),
+                    id: numbered(number),
                     duration_us: 1,
                     ..decision()
                 })
@@ -190,7 +201,7 @@ async fn a_batch_of_any_size_comes_whole() {
             ..Batch::default()
         };
         house.store.apply_ledger(&batch).await.unwrap();
-        let record = house.store.ledger_request("r1").await.unwrap().unwrap();
+        let record = house.record(&request()).await.unwrap();
         assert_eq!(record.audit, batch.audit);
         assert_eq!(record.decisions, batch.decisions);
     }
@@ -202,7 +213,7 @@ async fn a_batch_that_fails_at_its_end_leaves_nothing() {
     let mut bad = cursor(1);
     bad.leaf_hash = "short".into();
     let batch = Batch {
-        audit: vec![audit("a1", "open")],
+        audit: vec![audit(id('1'), "open")],
         requests: vec![opened()],
         decisions: vec![decision()],
         cursor: Some(bad),
@@ -249,37 +260,72 @@ async fn a_cursor_never_moves_back_and_the_newest_epoch_is_found() {
 #[tokio::test]
 async fn the_tail_ends_at_the_newest_row_and_can_be_followed() {
     let house = House::build().await;
-    let add = async |ids: &[&str]| {
+    let add = async |names: &str, from: i64| {
+        let row = |(last, occurred_at): (char, i64)| AuditRow {
+            occurred_at,
+            ..audit(id(last), "open")
+        };
         let batch = Batch {
-            audit: ids.iter().map(|id| audit(id, "open")).collect(),
+            audit: names.chars().zip(from..).map(row).collect(),
             ..Batch::default()
         };
         house.store.apply_ledger(&batch).await.unwrap();
     };
-    let ids = |rows: &[(read::TailPlace, AuditRow)]| -> Vec<String> {
-        rows.iter().map(|(_, row)| row.id.clone()).collect()
+    let names = |rows: &[(read::TailPlace, AuditRow)]| -> String {
+        let last = |row: &AuditRow| row.id.chars().last().unwrap();
+        rows.iter().map(|(_, row)| last(row)).collect()
     };
     assert_eq!(house.store.ledger_tail(None, 10).await.unwrap(), []);
-    add(&["b", "c", "a"]).await;
+    add("bca", 5).await;
     let tail = house.store.ledger_tail(None, 2).await.unwrap();
-    assert_eq!(ids(&tail), ["c", "a"]);
+    assert_eq!(names(&tail), "ca");
     let place = tail.last().unwrap().0;
     assert_eq!(house.store.ledger_tail(Some(place), 10).await.unwrap(), []);
-    add(&["0", "z", "y"]).await;
+    add("0fe", 8).await;
     let more = house.store.ledger_tail(Some(place), 2).await.unwrap();
-    assert_eq!(ids(&more), ["0", "z"]);
+    assert_eq!(names(&more), "0f");
+    let last = house.store.ledger_tail(Some(more[1].0), 2).await.unwrap();
+    assert_eq!(names(&last), "e");
+}
+
+#[tokio::test]
+async fn moments_before_2000_and_text_with_nul_are_stored() {
+    let house = House::build().await;
+    let row = AuditRow {
+        occurred_at: -1,
+        resource: Some("a\0b".into()),
+        detail: r#"{"k\u0000": ["\u0000", "\\u0000", 1]}"#.into(),
+        ..audit(id('1'), "open")
+    };
+    let batch = Batch {
+        audit: vec![row],
+        ..Batch::default()
+    };
+    house.store.apply_ledger(&batch).await.unwrap();
+    let stored = &house.record(&request()).await.unwrap().audit[0];
+    assert_eq!(stored.occurred_at, -1);
+    let detail: serde_json::Value = serde_json::from_str(&stored.detail).unwrap();
+    let nul = match house.site {
+        Site::Sqlite(_) => '\0',
+        Site::Postgres(_) => '\u{fffd}',
+    };
+    assert_eq!(stored.resource, Some(format!("a{nul}b")));
+    let key = format!("k{nul}");
+    assert_eq!(detail[key.as_str()][0], nul.to_string());
+    assert_eq!(detail[key.as_str()][1], "\\u0000", "no NUL, but six characters");
 }
 
 #[tokio::test]
 async fn audit_has_its_eighteen_columns() {
     let house = House::build().await;
-    let names: Vec<String> = query("SELECT name FROM pragma_table_info('audit')")
-        .fetch_all(&house.store.pool)
-        .await
-        .unwrap()
-        .iter()
-        .map(|row| row.get(0))
-        .collect();
+    let sql = match house.site {
+        Site::Sqlite(_) => "SELECT name FROM pragma_table_info('audit')",
+        Site::Postgres(_) => {
+            "SELECT column_name::text FROM information_schema.columns
+             WHERE table_name = 'audit' ORDER BY ordinal_position"
+        }
+    };
+    let names = house.store.read_texts(sql).await;
     let expected = "id occurred_at kind request_id tenant_id user_id session_id task_id trace_id context_id \
          client_id action resource decision reason policy_digest cost_microdollars detail";
     assert_eq!(names.join(" "), expected);
@@ -288,17 +334,17 @@ async fn audit_has_its_eighteen_columns() {
 #[tokio::test]
 async fn a_store_of_a_newer_version_is_refused() {
     let house = House::build().await;
-    query(
-        "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
-         VALUES (9999, 'the future', true, x'00', 0)",
-    )
-    .execute(&house.store.pool)
-    .await
-    .unwrap();
+    house
+        .store
+        .run_sql(
+            "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
+             VALUES (9999, 'the future', true, '', 0)",
+        )
+        .await;
     house.store.close().await;
-    let refused = Store::connect(&house.url).await.unwrap_err();
+    let refused = Store::connect(&house.site.url(), None).await.unwrap_err();
     assert!(
-        matches!(refused, StoreError::Newer { found: 9999 }),
+        matches!(refused, StoreError::Newer { found: 9999, .. }),
         "{refused:?}"
     );
 }

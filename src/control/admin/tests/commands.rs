@@ -213,7 +213,7 @@ async fn a_change_that_fails_after_its_record_is_recorded_as_failed_and_shows_no
         last_two,
         [("key.create", Phase::Intended), ("key.create", Phase::Failed)]
     );
-    let reopened = Store::connect(&url(&house.directory)).await.unwrap();
+    let reopened = house.site.connect().await;
     assert!(reopened.identity().await.unwrap().keys.is_empty());
 }
 
@@ -222,7 +222,7 @@ async fn a_key_that_was_shown_is_in_the_store_of_every_other_process() {
     let house = House::furnished().await;
     let (id, _) = house.create_key().await;
     // A second connection sees committed rows only.
-    let other = Store::connect(&url(&house.directory)).await.unwrap();
+    let other = house.site.connect().await;
     let keys = other.identity().await.unwrap().keys;
     assert_eq!(keys[0].id.to_string(), id);
 }

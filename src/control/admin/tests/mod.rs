@@ -21,6 +21,7 @@ use crate::pipeline::identify::token::TokenIssuer;
 use crate::pipeline::identify::view::IdentityView;
 use crate::pipeline::identify::{Authenticator, reason::NotIdentified};
 use crate::store::Store;
+use crate::store::fixture::Site;
 use crate::types::clock::{Clock, SystemClock};
 use crate::types::entropy::SystemEntropy;
 use crate::types::principal::Principal;
@@ -67,12 +68,13 @@ struct House {
     store: Arc<Store>,
     authenticator: Authenticator,
     directory: tempfile::TempDir,
+    site: Site,
 }
 
 impl House {
     async fn build() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let store = Arc::new(Store::connect(&url(&directory)).await.unwrap());
+        let (directory, site) = (tempfile::tempdir().unwrap(), Site::new());
+        let store = Arc::new(site.connect().await);
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let entropy = Arc::new(SystemEntropy::new());
         let vault = Vault::new(&Secret::new([9; 32]), entropy.clone()).unwrap();
@@ -102,6 +104,7 @@ impl House {
             store,
             authenticator,
             directory,
+            site,
         }
     }
 
@@ -157,10 +160,6 @@ impl House {
     fn set(&self, mood: Mood) {
         *self.ledger.mood.lock() = mood;
     }
-}
-
-fn url(directory: &tempfile::TempDir) -> String {
-    format!("sqlite:{}", directory.path().join("t.db").display())
 }
 
 fn ada() -> serde_json::Value {

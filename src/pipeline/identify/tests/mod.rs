@@ -17,6 +17,7 @@ use super::signing::SigningKey;
 use super::token::{LEEWAY, TTL_DEFAULT, TTL_MAX, TokenIssuer, TokenSubject};
 use super::*;
 use crate::store::Store;
+use crate::store::fixture::Site;
 use crate::store::identity::change::{
     Change, KeyChange, SigningKeyChange, TeamChange, TenantChange, UserChange,
 };
@@ -57,14 +58,13 @@ struct House {
     user: UserId,
     key_id: KeyId,
     key: String,
-    _directory: tempfile::TempDir,
+    _site: Site,
 }
 
 impl House {
     async fn build() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let url = format!("sqlite:{}", directory.path().join("t.db").display());
-        let store = Arc::new(Store::connect(&url).await.unwrap());
+        let site = Site::new();
+        let store = Arc::new(site.connect().await);
         let clock = Arc::new(Hand(AtomicI64::new(1_795_262_400_250_000)));
         let entropy = Arc::new(SystemEntropy::new());
         let vault = Vault::new(&Secret::new([9; 32]), entropy.clone()).unwrap();
@@ -109,7 +109,7 @@ impl House {
             tenant,
             user,
             key_id,
-            _directory: directory,
+            _site: site,
         }
     }
 
