@@ -218,6 +218,14 @@ impl Gateway {
             .collect()
     }
 
+    /// The status of `/readyz`.
+    pub async fn readiness(&self) -> u16 {
+        self.health("/readyz")
+            .await
+            .expect("the metrics listener answers")
+            .status
+    }
+
     /// The id of its process.
     pub fn process_id(&self) -> u32 {
         self.child.id()

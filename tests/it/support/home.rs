@@ -4,9 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::support::postgres::Database;
+
 /// A temporary folder, removed at the end of a test that passed.
 #[derive(Debug)]
 pub struct Home {
+    /// Where the store is, if it is not a file in here.
+    pub database: Option<Database>,
     path: PathBuf,
 }
 
@@ -18,7 +22,7 @@ impl Home {
         let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
         drop(fs::remove_dir_all(&path));
         fs::create_dir_all(&path).expect("the target folder is writable");
-        Self { path }
+        Self { path, database: None }
     }
 
     /// A path inside.

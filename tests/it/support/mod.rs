@@ -6,11 +6,17 @@ pub mod anthropic_sim;
 pub mod claude;
 pub mod client;
 pub mod conversation;
+pub mod delay;
 pub mod gateway;
 pub mod h2_client;
 mod h2_server;
 pub mod home;
+pub mod ledgers;
+pub mod load;
 pub mod openai_sim;
+pub mod pg_server;
+#[path = "../../postgres/mod.rs"]
+pub mod postgres;
 pub mod prompt;
 pub mod records;
 pub mod scrape;

@@ -12,6 +12,11 @@ pub type Row = Map<String, Value>;
 
 /// The rows of this query on the store.
 pub fn rows(gateway: &Gateway, sql: &str) -> Vec<Row> {
+    if let Some(database) = &gateway.home.database {
+        let lines = database.psql(&format!("SELECT row_to_json(found) FROM ({sql}) AS found"));
+        let parse = |line: &str| serde_json::from_str(line).expect("row_to_json gives a row");
+        return lines.lines().map(parse).collect();
+    }
     let path = gateway.home.join("data/tollgate.db");
     let store =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).expect("the store is there");
@@ -46,10 +51,15 @@ fn plain(value: ValueRef<'_>) -> Value {
 
 /// The names of a table's columns, in order.
 pub fn columns(gateway: &Gateway, table: &str) -> Vec<String> {
-    let rows = rows(
-        gateway,
-        &format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid"),
-    );
+    let sql = if gateway.home.database.is_some() {
+        format!(
+            "SELECT column_name AS name FROM information_schema.columns \
+             WHERE table_name = '{table}' ORDER BY ordinal_position"
+        )
+    } else {
+        format!("SELECT name FROM pragma_table_info('{table}') ORDER BY cid")
+    };
+    let rows = rows(gateway, &sql);
     rows.iter()
         .map(|row| row["name"].as_str().unwrap_or_default().to_owned())
         .collect()
@@ -63,7 +73,7 @@ pub fn bare(id: &str) -> String {
 /// A condition on the column of request ids that holds for any spelling of this id.
 pub fn is_request(id: &str) -> String {
     format!(
-        "lower(replace(replace(request_id, '-', ''), 'req_', '')) = '{}'",
+        "lower(replace(replace(CAST(request_id AS text), '-', ''), 'req_', '')) = '{}'",
         bare(id)
     )
 }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use crate::support::gateway::Gateway;
 use crate::support::home::Home;
+use crate::support::postgres::{self, Database};
 use crate::support::tls::Pair;
 use crate::support::upstream::Upstream;
 
@@ -39,6 +40,7 @@ impl Setup {
             .set("server", "data_dir", "\"data\"")
             .set("metrics", "listen", "\"127.0.0.1:0\"")
             .set("store", "url", "\"sqlite:data/tollgate.db\"")
+            .on_chosen_database()
             .set("vault", "key", "\"file:data/vault.key\"")
             .set("secrets", "upstream_key", "\"env:UPSTREAM_KEY\"")
             .set("limits", "requests_per_minute", "1000000")
@@ -58,6 +60,29 @@ impl Setup {
             .upstream("sim", "openai", &format!("{}/v1", upstream.url()))
             .model(MODEL)
             .route("claude-*", &["sim"], None)
+    }
+
+    /// The store in a database of PostgreSQL, where `TOLLGATE_TEST_STORE` says so.
+    fn on_chosen_database(self) -> Self {
+        if postgres::is_chosen() {
+            self.postgres(Database::new())
+        } else {
+            self
+        }
+    }
+
+    /// The store in this database of PostgreSQL.
+    pub fn postgres(mut self, database: Database) -> Self {
+        let url = format!("\"{}\"", database.url());
+        self.home.database = Some(database);
+        self.set("store", "url", &url)
+    }
+
+    /// One of several gateways of an installation: with a name of its own, and the key of all.
+    pub fn replica(self, name: &str) -> Self {
+        self.variable("VAULT_KEY", &"5e".repeat(32))
+            .set("server", "node", &format!("\"{name}\""))
+            .set("vault", "key", "\"env:VAULT_KEY\"")
     }
 
     /// Sets one key of a section to a TOML value.
@@ -136,6 +161,17 @@ impl Setup {
         }
         self.home.write("policies/zz-of-this-test.cedar", text);
         self.set("policy", "directory", "\"policies\"")
+    }
+
+    /// The whole path of a file beside the configuration.
+    pub fn path(&self, name: &str) -> String {
+        self.home.join(name).to_string_lossy().into_owned()
+    }
+
+    /// Sets a variable of the binary's environment.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
     }
 
     /// The configuration as text.
