@@ -134,9 +134,14 @@ impl RateLimit {
         };
         let mut sessions = shard.lock();
         let latest = now.saturating_add(rate.burst_nanos);
-        let paid_until = sessions.get(&key).copied().unwrap_or(0).clamp(now, latest);
+        let known = sessions.get(&key).copied().unwrap_or(0);
+        let paid_until = known.clamp(now, latest);
         let next = paid_until.saturating_add(rate.interval_nanos);
         if next > latest {
+            if known > latest {
+                // The clock was set back. From here on the debt shrinks with it.
+                sessions.insert(key, latest);
+            }
             let retry_after = Duration::from_nanos(next - latest);
             return Admission::Limited { retry_after };
         }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -25,6 +26,9 @@ const FLUSH_GRACE: Duration = Duration::from_secs(1);
 
 /// How long background work may take to finish after the last request.
 const FINISH_GRACE: Duration = Duration::from_secs(10);
+
+/// The signal of a write beyond `RLIMIT_FSIZE`, on every Linux that Rust runs on but MIPS.
+const SIGXFSZ: i32 = 25;
 
 /// Where a started node listens.
 #[derive(Clone, Debug)]
@@ -76,6 +80,9 @@ pub async fn run(
         passed,
         supervised,
     } = start;
+    // Taken note of, a write beyond a limit of file sizes is an error like that of a full disk, which the
+    // journal can refuse with; else it ends the process.
+    drop(signal(SignalKind::from_raw(SIGXFSZ)).map_err(StartError::Signal)?);
     // Before anything else: until somebody listens, SIGHUP ends the process.
     let (ears, wishes) = Ears::new(supervised).map_err(StartError::Signal)?;
     let watched = source.map(|source| Watched::new(source, &config));

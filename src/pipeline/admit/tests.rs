@@ -136,6 +136,8 @@ fn a_clock_that_steps_back_costs_no_more_than_one_interval() {
         limit.admit(&ann, at_micros(0)),
         Admission::Limited { retry_after: wait }
     );
+    assert_eq!(admitted(&limit, &ann, at_micros(1_000_000)), 1);
+    assert_eq!(admitted(&limit, &ann, at_micros(3_000_000)), 2);
 }
 
 #[test]

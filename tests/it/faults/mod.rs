@@ -1,9 +1,11 @@
 //! Faults with real processes: what is served, refused, recorded and billed meanwhile, and how the
-//! gateway is afterwards. Each test prints its row of the table in `docs/reliability.md`.
+//! gateway is afterwards. Tests of upstreams and clients print their rows of the table in `docs/reliability.md`.
 //!
 //! `TOLLGATE_LONG=1` asks for the sizes of `scripts/check --long`.
 
 mod clients;
+mod clock;
+mod disk;
 mod load;
 mod memory;
 mod toll;
