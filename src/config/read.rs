@@ -128,10 +128,6 @@ fn read_sections(
     effective: Effective,
     mistakes: &mut Collector<'_>,
 ) -> Option<Config> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
     let server = section(&mut sections, "server", mistakes);
     let metrics = section(&mut sections, "metrics", mistakes);
     let store: Option<Store> = section(&mut sections, "store", mistakes);
@@ -154,13 +150,7 @@ fn read_sections(
     let upstreams = list(&mut sections, "upstream", mistakes);
     let models = list(&mut sections, "model", mistakes);
     let routes = list(&mut sections, "route", mistakes);
-    for (key, _) in sections {
-        let name = key.get_ref().clone();
-        mistakes.add(
-            Some(key.span()),
-            format!("unknown section `{name}`: remove it, or correct its name"),
-        );
-    }
+    refuse_rest(sections, mistakes);
     check::secret_names(
         secrets.as_ref(),
         egress.as_ref(),
@@ -176,7 +166,7 @@ fn read_sections(
     );
     Some(Config {
         file: path.to_owned(),
-        folder: folder.to_owned(),
+        folder: folder_of(path).to_owned(),
         effective,
         server: server?,
         metrics: metrics?,
@@ -198,6 +188,25 @@ fn read_sections(
         models: models?,
         routes: routes?,
     })
+}
+
+/// The folder that paths in a file are relative to.
+fn folder_of(file: &Path) -> &Path {
+    match file.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// What nobody asked for is a mistake.
+fn refuse_rest(sections: DeTable<'_>, mistakes: &mut Collector<'_>) {
+    for (key, _) in sections {
+        let name = key.get_ref().clone();
+        mistakes.add(
+            Some(key.span()),
+            format!("unknown section `{name}`: remove it, or correct its name"),
+        );
+    }
 }
 
 fn section<T: DeserializeOwned>(

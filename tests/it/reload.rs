@@ -370,12 +370,12 @@ async fn a_storm_of_reloads_under_load_loses_nothing_and_mixes_nothing() {
         if round % 3 == 2 {
             gateway
                 .home
-                .write("tollgate.toml", &format!("{next}\n[nonsense]\n"));
+                .replace("tollgate.toml", &format!("{next}\n[nonsense]\n"));
             gateway.signal("HUP");
             refused += 1.0;
             kept(&gateway, refused).await;
         } else {
-            gateway.home.write("tollgate.toml", next);
+            gateway.home.replace("tollgate.toml", next);
             gateway.signal("HUP");
             applied += 1.0;
             generation(&gateway, applied).await;

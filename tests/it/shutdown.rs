@@ -147,7 +147,7 @@ async fn a_request_that_waits_for_its_upstream_is_answered_before_the_end() {
     .await;
     gateway.terminate();
     let answer = waiting.answer("POST").await.expect("an answer");
-    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert_eq!(answer.status, 529, "{}", answer.text());
     assert!(
         answer.error_message().contains("shutting down"),
         "{}",
@@ -158,7 +158,7 @@ async fn a_request_that_waits_for_its_upstream_is_answered_before_the_end() {
     let row = closed(&gateway, &answer.request_id()).await;
     assert_eq!(
         (&row["status"], &row["error_kind"]),
-        (&json!(503), &json!("shutdown"))
+        (&json!(529), &json!("shutdown"))
     );
 }
 

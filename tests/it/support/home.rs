@@ -38,6 +38,12 @@ impl Home {
         path
     }
 
+    /// Replaces a file in one step, as a careful operator does: nobody reads half of it.
+    pub fn replace(&self, name: &str, text: &str) {
+        let draft = self.write(&format!("{name}.draft"), text);
+        fs::rename(draft, self.join(name)).expect("the home is writable");
+    }
+
     /// A file's text; empty when there is none yet.
     pub fn read(&self, name: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.join(name)).unwrap_or_default()).into_owned()
