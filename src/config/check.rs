@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::config::file::{ClientCertificate, Config, Egress, Model, Route, Store, Upstream};
+use crate::config::file::{ClientCertificate, Config, Durability, Egress, Model, Route, Store, Upstream};
 use crate::config::mistake::Collector;
 use crate::config::secret_source::SecretSource;
 use crate::types::destination::Destination;
@@ -101,6 +101,14 @@ pub(crate) fn values(config: &Config, mistakes: &mut Collector<'_>) {
         }
     }
     store(&config.store, mistakes);
+    let durability = &config.ledger.durability;
+    if *durability.get_ref() == Durability::Store && config.store.url.get_ref().starts_with("sqlite:") {
+        mistakes.add(
+            Some(durability.span()),
+            "ledger.durability = \"store\" waits for PostgreSQL, and the store is the embedded database: name one in \
+             store.url, or write durability = \"journal\"",
+        );
+    }
     if config.limits.requests_per_minute == 0 {
         mistakes.add(None, "limits.requests_per_minute is 0: name at least 1");
     }

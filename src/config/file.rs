@@ -174,11 +174,13 @@ pub struct Store {
 #[serde(deny_unknown_fields)]
 pub struct Ledger {
     /// When a record counts as written.
-    pub durability: Durability,
+    pub durability: Spanned<Durability>,
     /// The size beyond which new requests are refused.
     pub max_bytes: ByteSize,
     /// How long shipped bodies stay.
     pub keep: Span,
+    /// How long a record may be on its way into the store, where `durability` is `store`.
+    pub store_timeout: Span,
     /// Acknowledges records before they are on disk: the negative control of crash tests.
     #[cfg(feature = "test-support")]
     #[serde(default)]
@@ -191,6 +193,8 @@ pub struct Ledger {
 pub enum Durability {
     /// On disk.
     Journal,
+    /// On disk and in the store.
+    Store,
     /// With the operating system.
     Relaxed,
 }

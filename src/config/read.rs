@@ -351,4 +351,16 @@ mod tests {
         let lines: Vec<usize> = mistakes(text).iter().map(|(line, _)| *line).collect();
         assert_eq!(lines, [5, 7, 12]);
     }
+
+    #[test]
+    fn only_postgresql_is_worth_waiting_for() {
+        let waits = "[ledger]\ndurability = \"store\"\n";
+        let found = mistakes(waits);
+        assert!(
+            matches!(&found[..], [(2, text)] if text.contains("store.url")),
+            "{found:?}"
+        );
+        let postgres = format!("{waits}[store]\nurl = \"postgres://tollgate@127.0.0.1/tollgate\"\n");
+        assert!(from_text(&postgres, Path::new("t.toml"), None).is_ok());
+    }
 }

@@ -28,6 +28,7 @@ use crate::pipeline::identify::reason::NotIdentified;
 use crate::pipeline::inspect::bad::BadBody;
 use crate::pipeline::inspect::index::index;
 use crate::pipeline::inspect::inspection::{Actions, FingerprintKey, Inspection, inspect};
+use crate::pipeline::record::ledger::Unrecorded;
 use crate::pipeline::record::{self, Declined, OpenRecord};
 use crate::pipeline::refusal::{Kind, Refusal};
 use crate::pipeline::route::Candidate;
@@ -120,7 +121,7 @@ pub(super) async fn serve(
         Err(refused) => return decline(gateway, session, context, &envelope, refused).await,
     };
     let mut watch = gateway.metrics.stages.watch(decided.at);
-    let opened = record::open(&gateway.journal, &envelope, &decided.inspection, &decided.permit).await;
+    let opened = record::open(&gateway.ledger, &envelope, &decided.inspection, &decided.permit).await;
     let record = match opened {
         Ok(record) => record,
         Err(error) => {
@@ -409,7 +410,7 @@ async fn decline_counted(
         last_at: (count > 1).then(|| gateway.clock.now()),
         latency: context.started.elapsed(),
     };
-    let refusal = match record::deny(&gateway.journal, declined).await {
+    let refusal = match record::deny(&gateway.ledger, declined).await {
         Ok(()) => refused.refusal,
         Err(error) => unrecordable(context, &error),
     };
@@ -425,7 +426,7 @@ async fn decline_counted(
         .await
 }
 
-fn unrecordable(context: &Context, error: &crate::journal::error::AppendError) -> Refusal {
+fn unrecordable(context: &Context, error: &Unrecorded) -> Refusal {
     tracing::error!(
         request = %context.id.wire(),
         trace = %context.trace.id,

@@ -17,10 +17,10 @@ use crate::gateway::in_flight::{Guard, InFlight};
 use crate::gateway::refuse::{self, ErrorShape};
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::{control_door, governed, head, models, request_line, respond};
-use crate::journal::Journal;
 use crate::pipeline::coalesce::Coalescer;
 use crate::pipeline::forward::Engine;
 use crate::pipeline::identify::Authenticator;
+use crate::pipeline::record::ledger::Ledger;
 use crate::pipeline::refusal::{Kind, Refusal};
 use crate::pipeline::route::guard::Guards;
 use crate::telemetry::metrics::Metrics;
@@ -40,8 +40,8 @@ pub struct Gateway {
     pub snapshot: ArcSwap<Snapshot>,
     /// Who callers are.
     pub authenticator: Authenticator,
-    /// The ledger's first station.
-    pub journal: Arc<Journal>,
+    /// Where requests are written down.
+    pub ledger: Ledger,
     /// The way to upstreams.
     pub engine: Engine,
     /// The control plane.

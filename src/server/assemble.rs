@@ -9,7 +9,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::config::file::{Config, Durability};
+use crate::config::file::Config;
 use crate::config::mistake::Mistakes;
 use crate::config::secret_source::{SecretMissing, SecretSource};
 use crate::control;
@@ -22,10 +22,10 @@ use crate::control::admin::socket::{AdminSocket, SocketError};
 use crate::gateway::Gateway;
 use crate::gateway::in_flight::InFlight;
 use crate::jobs::coalesced;
-use crate::jobs::shipper::{self, Shipper};
+use crate::jobs::shipper::Shipper;
+use crate::journal::Journal;
 use crate::journal::error::OpenError;
-use crate::journal::origin::{BadOrigin, Head, NodeIdentity, StoreKnows};
-use crate::journal::{self, Journal, Sources};
+use crate::journal::origin::BadOrigin;
 use crate::pipeline::coalesce::Coalescer;
 use crate::pipeline::forward::Engine;
 use crate::pipeline::forward::engine::Deadlines;
@@ -36,9 +36,9 @@ use crate::pipeline::identify::view::{IdentityView, RefreshError};
 use crate::pipeline::route::guard::Guards;
 use crate::server::admin_ledger::JournalLedger;
 use crate::server::listen::ListenError;
-use crate::server::readings;
 use crate::server::reload::{self, Reloader, Watched};
 use crate::server::snapshot::{self, Lasting};
+use crate::server::{ledger, readings};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
 use crate::tls::listener::ListenerTls;
@@ -155,7 +155,7 @@ pub async fn foundation(
     let fingerprint_root = vault::derive(&key, "secret fingerprints");
     let store = Arc::new(open_store(config).await?);
     let signing = SigningKey::newest_or_new(&store, &vault, &*entropy, clock.now()).await?;
-    let journal = Arc::new(open_journal(config, &store, &clock, &entropy).await?);
+    let journal = Arc::new(ledger::open_journal(config, &store, &clock, &entropy).await?);
     let max_staleness = config.identity.max_staleness.0;
     let view = Arc::new(IdentityView::load(Arc::clone(&store), Arc::clone(&clock), max_staleness).await?);
     let issuer = issuer(config, first_address);
@@ -223,74 +223,6 @@ fn vault_key(
             Ok(vault::key::from_text(text.expose().as_bytes())?)
         }
     }
-}
-
-/// The journal of this data directory, continued or begun anew.
-async fn open_journal(
-    config: &Config,
-    store: &Store,
-    clock: &Arc<dyn Clock>,
-    entropy: &Arc<dyn Entropy>,
-) -> Result<Journal, StartError> {
-    let settings = journal::Settings {
-        durability: match config.ledger.durability {
-            Durability::Journal => journal::Durability::Journal,
-            Durability::Relaxed => journal::Durability::Relaxed,
-        },
-        #[cfg(feature = "test-support")]
-        acknowledge_early: config.ledger.acknowledge_early,
-        ..journal::Settings::new(config.server.data_dir.join("journal"), config.ledger.max_bytes.0)
-    };
-    let sources = Sources {
-        clock: Arc::clone(clock),
-        entropy: Arc::clone(entropy),
-    };
-    let identity = node_identity(&config.server.node)?;
-    let known = store_knows(store, &identity).await;
-    let (journal, recovery) = Journal::open(&settings, &identity, &known, sources)?;
-    tracing::info!(
-        origin = %recovery.origin,
-        begun = ?recovery.begun,
-        interrupted = recovery.interrupted,
-        leaves = recovery.leaves,
-        "journal open"
-    );
-    Ok(journal)
-}
-
-/// How far the store has seen this node's ledger; a journal that does not reach as far begins anew.
-async fn store_knows(store: &Store, identity: &NodeIdentity) -> StoreKnows {
-    let found = match store.newest_ledger_cursor(identity.host(), identity.node()).await {
-        Ok(None) => return StoreKnows::Nothing,
-        Ok(Some(cursor)) => cursor,
-        Err(error) => {
-            tracing::warn!(%error, "the store does not say how far this node's ledger reached");
-            return StoreKnows::Unreachable;
-        }
-    };
-    match (
-        found.origin.parse(),
-        u64::try_from(found.size),
-        found.leaf_hash.parse(),
-    ) {
-        (Ok(origin), Ok(size), Ok(leaf_hash)) => StoreKnows::Head(Head {
-            origin,
-            size,
-            leaf_hash,
-        }),
-        _ => StoreKnows::Unreachable,
-    }
-}
-
-/// The name of this node: the host's own, and the configured one on it.
-fn node_identity(node: &str) -> Result<NodeIdentity, StartError> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    let host = if host.trim().is_empty() {
-        "localhost"
-    } else {
-        host.trim()
-    };
-    NodeIdentity::new(host, node).map_err(StartError::Node)
 }
 
 /// The issuer of our tokens: the configured public address, or the first that is listened on.
@@ -365,10 +297,16 @@ pub async fn node(
         view: Arc::clone(&foundation.view),
         clock: Arc::clone(&foundation.clock),
     };
+    let shipper = Arc::new(ledger::shipper(
+        &config.ledger,
+        &foundation.journal,
+        &foundation.store,
+        &foundation.clock,
+    ));
     let gateway = Gateway {
         snapshot: ArcSwap::from_pointee(snapshot),
         authenticator,
-        journal: Arc::clone(&foundation.journal),
+        ledger: ledger::ledger(&config.ledger, &foundation.journal, &shipper),
         engine: Engine::new(Deadlines {
             connect: config.timeouts.connect.0,
             first_byte: config.timeouts.first_byte.0,
@@ -386,12 +324,6 @@ pub async fn node(
         admitted: InFlight::default(),
         connections: InFlight::default(),
     };
-    let shipper = Arc::new(Shipper::new(
-        Arc::clone(&foundation.journal),
-        Arc::clone(&foundation.store),
-        Arc::clone(&foundation.clock),
-        shipper::Settings::keeping(config.ledger.keep.0),
-    ));
     let data_dir = config.server.data_dir.clone();
     Ok(Node {
         gateway: Arc::new(gateway),
@@ -502,9 +434,14 @@ impl Node {
         }
     }
 
-    /// Ends the node: what is left of the journal goes to disk, then the store is closed.
-    pub async fn close(self) {
+    /// Ends the node once its work has ended: what is left goes into the journal, all of that into the
+    /// store, then the store is closed. Gives how many leaves the store does not have.
+    pub async fn close(self) -> u64 {
+        self.foundation.journal.close().await;
+        self.shipper.finish().await;
+        let unshipped = self.shipper.unshipped();
         self.foundation.close().await;
+        unshipped
     }
 }
 

@@ -9,6 +9,7 @@ pub mod assemble;
 pub mod certificates;
 pub mod destinations;
 pub mod health;
+mod ledger;
 pub mod lines;
 pub mod listen;
 mod readings;

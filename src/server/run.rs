@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::config::Config;
+use crate::config::file::Durability;
 use crate::config::source::Source;
 use crate::gateway::{Entrance, EntranceSettings};
 use crate::server::assemble::{self, Node, StartError};
@@ -25,7 +26,7 @@ const CUT_GRACE: Duration = Duration::from_secs(3);
 const FLUSH_GRACE: Duration = Duration::from_secs(1);
 
 /// How long background work may take to finish after the last request.
-const FINISH_GRACE: Duration = Duration::from_secs(10);
+const FINISH_GRACE: Duration = Duration::from_secs(5);
 
 /// The signal of a write beyond `RLIMIT_FSIZE`, on every Linux that Rust runs on but MIPS.
 const SIGXFSZ: i32 = 25;
@@ -60,8 +61,8 @@ pub enum Ending {
     Clean,
     /// So many requests were still running at the deadline and were cut off; their ends are written.
     Cut(usize),
-    /// The journal could not be written to its end. What is missing is closed as interrupted at the
-    /// next start.
+    /// The journal could not be written to its end, or, where the store is waited for, the store has not all
+    /// of it. What is missing is closed as interrupted, or shipped, at the next start.
     Unwritten,
 }
 
@@ -114,7 +115,7 @@ pub async fn run(
         work.spawn(reloader.run(assemble::finished(&finishing), Arc::clone(&wishes.reload)));
     }
     let vital = Vital {
-        journal: Arc::clone(&node.gateway.journal),
+        journal: Arc::clone(node.gateway.ledger.journal()),
         public: first.filter(|_| tls.is_none()),
         stopping,
     };
@@ -139,7 +140,7 @@ pub async fn run(
     let _ = tokio::time::timeout(FLUSH_GRACE, node.gateway.connections.idle()).await;
     let _ = finish.send(true);
     finish_work(work).await;
-    Ok(ended(node, unfinished).await)
+    Ok(ended(node, unfinished, *config.ledger.durability.get_ref()).await)
 }
 
 async fn metrics(health: Health, listener: std::net::TcpListener, finishing: watch::Receiver<bool>) {
@@ -191,14 +192,21 @@ async fn finish_work(mut work: JoinSet<()>) {
 }
 
 /// Closes the node and says how it ended.
-async fn ended(node: Node, unfinished: usize) -> Ending {
-    let journal = Arc::clone(&node.gateway.journal);
-    node.close().await;
+async fn ended(node: Node, unfinished: usize, durability: Durability) -> Ending {
+    let journal = Arc::clone(node.gateway.ledger.journal());
+    let unshipped = node.close().await;
     let status = journal.status();
     if status.failing || status.closes_unwritten > 0 {
         tracing::error!(
             closes_unwritten = status.closes_unwritten,
             "stopped, but the journal could not be written to its end"
+        );
+        return Ending::Unwritten;
+    }
+    if unshipped > 0 && durability == Durability::Store {
+        tracing::error!(
+            unshipped,
+            "stopped, but the store does not have the end of the ledger"
         );
         return Ending::Unwritten;
     }

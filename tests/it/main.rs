@@ -39,6 +39,7 @@ mod secrets;
 mod service;
 mod shutdown;
 mod store_access;
+mod store_durability;
 mod store_faults;
 mod streams;
 mod supervisor;

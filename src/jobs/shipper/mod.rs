@@ -1,8 +1,9 @@
 //! The shipper: brings the journal's leaves into the store, in order, batch by batch.
 //!
 //! Input: what the journal holds. Output: rows in the store, and a cursor that moved with them. A request
-//! never waits for it. While the store is down it tries again, ever more seldom; the journal keeps all.
-//! Afterwards it lets the journal drop bodies that are in the store.
+//! never waits for it, but where `ledger.durability` is `store`: then it waits for its [`Progress`]. While the
+//! store is down it tries again, ever more seldom; the journal keeps all. Afterwards it lets the journal drop
+//! bodies that are in the store.
 //!
 //! - `rows`: leaves as rows. `place`: where to go on.
 
@@ -74,12 +75,23 @@ impl Settings {
             batch_bytes: 1024 * 1024,
         }
     }
+
+    /// The pace where requests wait for it: leaves gather while a batch is on its way and no longer, and a
+    /// store that is back is soon found.
+    pub const fn awaited(keep: Duration) -> Self {
+        Self {
+            linger: Duration::ZERO,
+            backoff_max: Duration::from_secs(1),
+            ..Self::keeping(keep)
+        }
+    }
 }
 
 /// How far the store is behind, for metrics and health.
 #[derive(Debug)]
 pub struct Progress {
     shipped: watch::Sender<u64>,
+    failing: watch::Sender<bool>,
     last_at: AtomicI64,
     failures: AtomicU64,
 }
@@ -93,6 +105,11 @@ impl Progress {
     /// The same, to wait for.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.shipped.subscribe()
+    }
+
+    /// Whether the last attempt failed, to wait for.
+    pub fn watch_failing(&self) -> watch::Receiver<bool> {
+        self.failing.subscribe()
     }
 
     /// When the last batch arrived; none before the first.
@@ -132,6 +149,7 @@ impl Shipper {
     pub fn new(journal: Arc<Journal>, store: Arc<Store>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         let progress = Progress {
             shipped: watch::Sender::new(0),
+            failing: watch::Sender::new(false),
             last_at: AtomicI64::new(0),
             failures: AtomicU64::new(0),
         };
@@ -155,13 +173,17 @@ impl Shipper {
         stored.saturating_sub(self.progress.shipped().0)
     }
 
-    /// Ships until `stopped` resolves, then what is left, within a deadline.
+    /// Ships until `stopped` resolves.
     pub async fn run(&self, stopped: impl Future<Output = ()>) {
         let mut stopped = pin!(stopped);
         tokio::select! {
             () = &mut stopped => {}
             () = self.ship_for_ever() => {}
         }
+    }
+
+    /// Ships what is left, within a deadline: for the end, when the journal takes nothing more.
+    pub async fn finish(&self) {
         // What was cut off in the middle comes again; the store takes it once.
         let mut place = None;
         match timeout(self.settings.flush_within, self.ship(&mut place)).await {
@@ -183,6 +205,7 @@ impl Shipper {
             match self.ship(&mut place).await {
                 Ok(()) => {
                     backoff = self.settings.backoff;
+                    self.set_failing(false);
                     self.prune(&mut pruned_at).await;
                 }
                 Err(error) => {
@@ -196,7 +219,9 @@ impl Shipper {
             }
             // The journal outlives this borrow, so a closed channel is as quiet as an idle one.
             let _ = timeout(self.settings.interval, stored.changed()).await;
-            sleep(self.settings.linger).await;
+            if !self.settings.linger.is_zero() {
+                sleep(self.settings.linger).await;
+            }
         }
     }
 
@@ -239,7 +264,14 @@ impl Shipper {
         }
     }
 
+    fn set_failing(&self, failing: bool) {
+        self.progress
+            .failing
+            .send_if_modified(|was| std::mem::replace(was, failing) != failing);
+    }
+
     fn note_failure(&self, error: &Failure) {
+        self.set_failing(true);
         if self.progress.failures.fetch_add(1, Ordering::Relaxed) == 0 {
             tracing::error!(
                 error = error as &dyn std::error::Error,

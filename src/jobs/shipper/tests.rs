@@ -266,10 +266,16 @@ async fn an_outage_of_the_store_is_caught_up_with() {
         while progress.failures() < 3 {
             tokio::task::yield_now().await;
         }
+        assert!(*progress.watch_failing().borrow());
         assert_eq!((progress.shipped(), shipper.unshipped()), (Sequence(5), 4));
 
         yard.sql("ALTER TABLE gone RENAME TO audit").await;
         shipped.wait_for(|count| *count == 9).await.unwrap();
+        progress
+            .watch_failing()
+            .wait_for(|failing| !failing)
+            .await
+            .unwrap();
         // What comes last is shipped at the end.
         yard.live(21).await;
         stop.send(true).unwrap();
@@ -278,6 +284,7 @@ async fn an_outage_of_the_store_is_caught_up_with() {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     tokio::join!(shipper.run(until), work);
+    shipper.finish().await;
     assert_eq!(shipper.unshipped(), 0);
     assert_eq!(progress.failures(), 0);
     assert!(progress.last_shipped_at().is_some());

@@ -2,16 +2,15 @@
 //!
 //! Input: an envelope and a permit, or a refusal. Output: an [`OpenRecord`], which `forward`
 //! demands, or a denial in the journal. Invariants: an open record is made only here, after the
-//! journal acknowledged it; it is closed exactly once, by [`OpenRecord::close`] or, where it is
+//! [`ledger`] acknowledged it; it is closed exactly once, by [`OpenRecord::close`] or, where it is
 //! dropped, by the journal itself. Never: a prompt, an answer or a credential in a leaf.
 
+pub mod ledger;
 pub mod prices;
 
 use std::time::Duration;
 
 use crate::dialect::Dialect;
-use crate::journal::Journal;
-use crate::journal::error::AppendError;
 use crate::journal::leaf::act::RequestFacts;
 use crate::journal::leaf::close::Close;
 use crate::journal::leaf::decision::{self, DecisionRow, Json};
@@ -22,6 +21,7 @@ use crate::pipeline::decide::verdict::{Outcome, Permit, Verdict};
 use crate::pipeline::envelope::Envelope;
 use crate::pipeline::inspect::finding::{Action, Finding};
 use crate::pipeline::inspect::inspection::Inspection;
+use crate::pipeline::record::ledger::{Ledger, Unrecorded};
 use crate::types::clock::Timestamp;
 
 /// The proof that a permitted request is written down durably.
@@ -40,13 +40,13 @@ impl OpenRecord {
 /// Writes down that a request is permitted, and waits until that is durable.
 ///
 /// # Errors
-/// The journal refuses or fails; the request must not go on.
+/// [`Unrecorded`]; the request must not go on.
 pub async fn open(
-    journal: &Journal,
+    ledger: &Ledger,
     envelope: &Envelope,
     inspection: &Inspection,
     permit: &Permit,
-) -> Result<OpenRecord, AppendError> {
+) -> Result<OpenRecord, Unrecorded> {
     let mut decisions = rows(permit.verdicts());
     if let Some(took) = permit.remembered_in() {
         // Remembering them is one look, which is written to the first.
@@ -68,7 +68,7 @@ pub async fn open(
         decisions,
     };
     Ok(OpenRecord {
-        reservation: journal.open_request(&open).await?,
+        reservation: ledger.open(&open).await?,
     })
 }
 
@@ -96,8 +96,8 @@ pub struct Declined<'a> {
 /// Writes down that a request was declined, and waits until that is durable.
 ///
 /// # Errors
-/// The journal refuses or fails.
-pub async fn deny(journal: &Journal, declined: Declined<'_>) -> Result<(), AppendError> {
+/// [`Unrecorded`]
+pub async fn deny(ledger: &Ledger, declined: Declined<'_>) -> Result<(), Unrecorded> {
     let denial = Denial {
         facts: facts(declined.envelope),
         status: declined.status,
@@ -108,7 +108,7 @@ pub async fn deny(journal: &Journal, declined: Declined<'_>) -> Result<(), Appen
         latency_us: micros(declined.latency),
         decisions: declined.decisions,
     };
-    journal.append_denial(&denial).await.map(|_| ())
+    ledger.deny(&denial).await
 }
 
 fn facts(envelope: &Envelope) -> RequestFacts {

@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use crate::support::client::{Call, Connection};
 use crate::support::prompt::ask;
+use crate::support::upstream::Received;
 use crate::support::wait::until;
 
 /// Clients at work until they are told to stop.
@@ -79,12 +80,26 @@ impl Load {
     }
 }
 
+/// A request that is known by this trace on every side.
+pub fn traced(key: &str, trace: &str) -> Call {
+    let mut body = ask("hello");
+    body["metadata"] = serde_json::json!({"user_id": trace});
+    Call::messages(key, &body).header("traceparent", &format!("00-{trace}-00000000000000a1-01"))
+}
+
+/// The trace of a request of [`traced`], as an upstream sees it.
+pub fn trace_of(request: &Received) -> String {
+    let body = request.json();
+    body["metadata"]["user_id"]
+        .as_str()
+        .expect("the load wrote it there")
+        .to_owned()
+}
+
 async fn ask_once(address: SocketAddr, key: &str, trace: &str) -> Option<u16> {
     // A killed gateway refuses connections, which is an outcome here and not a mistake.
     drop(TcpStream::connect(address).await.ok()?);
-    let mut body = ask("hello");
-    body["metadata"] = serde_json::json!({"user_id": trace});
-    let call = Call::messages(key, &body).header("traceparent", &format!("00-{trace}-00000000000000a1-01"));
+    let call = traced(key, trace);
     let mut connection = Connection::open(address).await;
     connection.send(&call.head_bytes()).await;
     connection.send(&call.body_bytes()).await;

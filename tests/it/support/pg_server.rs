@@ -67,12 +67,26 @@ impl PgServer {
 
     /// Kills all of its processes without a word (SIGKILL).
     pub fn kill(&mut self) {
+        self.signal_all("KILL");
+        self.child.wait().expect("the server is our child");
+    }
+
+    /// Stops all of its processes where they are (SIGSTOP): connections stay open, and nobody answers.
+    pub fn fall_silent(&self) {
+        self.signal_all("STOP");
+    }
+
+    /// Lets them go on.
+    pub fn speak_again(&self) {
+        self.signal_all("CONT");
+    }
+
+    fn signal_all(&self, name: &str) {
         let mut all = children(self.child.id());
         all.insert(0, self.child.id());
         for process in all {
-            signal(process, "KILL");
+            signal(process, name);
         }
-        self.child.wait().expect("the server is our child");
     }
 
     /// Starts it again, on the data and at the address that it had.
@@ -96,6 +110,8 @@ impl PgServer {
 
 impl Drop for PgServer {
     fn drop(&mut self) {
+        // A test that failed may have left it stopped.
+        self.speak_again();
         signal(self.child.id(), "QUIT");
         drop(self.child.wait());
         drop(fs::remove_dir_all(&self.folder));
