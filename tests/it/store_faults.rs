@@ -158,6 +158,19 @@ async fn a_slow_store_slows_nobody_down() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_falls_silent_slows_nobody_down() {
+    let house = House::build().await;
+    house.server.fall_silent();
+    let load = house.load(1);
+    load.more(300).await;
+    let asked = load.stop().await;
+    house.server.speak_again();
+    house
+        .assert_whole("PostgreSQL silent (stopped, connections open)", &asked)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_only_store_gets_its_rows_once_it_is_writable() {
     let house = House::build().await;
     let read_only = |setting: &str| {
