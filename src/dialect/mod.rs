@@ -12,7 +12,16 @@ pub mod sse;
 pub mod anthropic;
 pub mod openai;
 
-/// A wire format that clients or upstreams speak.
+/// Whose API a wire format belongs to: formats of one family share errors, lists of models and headers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// Errors are `{"type":"error","error":{"type","message"},"request_id"}`.
+    Anthropic,
+    /// Errors are `{"error":{"message","type","param","code"}}`.
+    OpenAi,
+}
+
+/// A wire format that upstreams speak.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Anthropic Messages: `POST /v1/messages`.
@@ -27,6 +36,14 @@ impl Dialect {
         match self {
             Self::AnthropicMessages => "anthropic_messages",
             Self::OpenAiChat => "openai_chat",
+        }
+    }
+
+    /// The API that it belongs to.
+    pub const fn family(self) -> Family {
+        match self {
+            Self::AnthropicMessages => Family::Anthropic,
+            Self::OpenAiChat => Family::OpenAi,
         }
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::dialect::Family;
+
 /// One operation of a model API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -10,14 +12,55 @@ pub enum Operation {
     Messages,
     /// `POST /v1/messages/count_tokens`, Anthropic Messages.
     CountTokens,
+    /// `POST /v1/chat/completions`, OpenAI.
+    ChatCompletions,
+    /// `POST /v1/embeddings`, OpenAI.
+    Embeddings,
 }
 
 impl Operation {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Messages,
+        Self::CountTokens,
+        Self::ChatCompletions,
+        Self::Embeddings,
+    ];
+
     /// The name that policies and records use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Messages => "messages",
             Self::CountTokens => "count_tokens",
+            Self::ChatCompletions => "chat_completions",
+            Self::Embeddings => "embeddings",
+        }
+    }
+
+    /// The path of this operation below the version.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Messages => "/messages",
+            Self::CountTokens => "/messages/count_tokens",
+            Self::ChatCompletions => "/chat/completions",
+            Self::Embeddings => "/embeddings",
+        }
+    }
+
+    /// Whose API the client speaks.
+    pub const fn family(self) -> Family {
+        match self {
+            Self::Messages | Self::CountTokens => Family::Anthropic,
+            Self::ChatCompletions | Self::Embeddings => Family::OpenAi,
+        }
+    }
+
+    /// The client's wire format, as the ledger names it.
+    pub const fn wire_format(self) -> &'static str {
+        match self {
+            Self::Messages | Self::CountTokens => "anthropic_messages",
+            Self::ChatCompletions => "openai_chat",
+            Self::Embeddings => "openai_embeddings",
         }
     }
 }

@@ -3,12 +3,16 @@
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora_core::protocols::http::ServerSession;
-use serde_json::json;
 
+use crate::dialect::Family;
+use crate::dialect::anthropic::error as anthropic;
+use crate::dialect::openai::error as openai;
 use crate::gateway::respond::{self, Extra};
 use crate::pipeline::refusal::Refusal;
 use crate::pipeline::translate::prepare::AnswerPlan;
-use crate::pipeline::translate::{Ending, Fault, Observed, Progress, Rewriter, chat_json, messages_json};
+use crate::pipeline::translate::{
+    Ending, ErrorKind, Fault, Observed, Progress, Rewriter, chat_json, messages_json, openai_json,
+};
 use crate::types::ids::RequestId;
 
 /// What a client is told when no candidate answered.
@@ -31,6 +35,7 @@ pub(super) fn rewriter(plan: AnswerPlan, id: RequestId) -> Rewriter {
     match plan {
         AnswerPlan::Messages { alias } => Rewriter::messages(alias),
         AnswerPlan::Chat(context) => Rewriter::chat(context, message_id(id)),
+        AnswerPlan::OpenAi(plan) => Rewriter::chat_bytes(plan),
     }
 }
 
@@ -50,6 +55,10 @@ pub(super) fn whole(
     match plan {
         AnswerPlan::Messages { alias } => {
             let (bytes, observed) = messages_json(body, alias.as_ref());
+            Ok((bytes, observed, "application/json"))
+        }
+        AnswerPlan::OpenAi(plan) => {
+            let (bytes, observed) = openai_json(body, plan.alias.as_ref())?;
             Ok((bytes, observed, "application/json"))
         }
         AnswerPlan::Chat(context) if wants_stream => {
@@ -77,28 +86,39 @@ pub(super) fn whole(
     }
 }
 
+/// The status under which a client of this API is told a fault.
+pub(super) fn fault_status(fault: &Fault, family: Family) -> StatusCode {
+    let status = match family {
+        Family::Anthropic => fault.status,
+        Family::OpenAi => openai::status(fault.status),
+    };
+    StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY)
+}
+
 /// Sends a fault in the client's dialect.
 pub(super) async fn send_fault(
     session: &mut ServerSession,
     fault: &Fault,
+    status: StatusCode,
+    family: Family,
     id: RequestId,
 ) -> pingora_error::Result<()> {
-    let status = StatusCode::from_u16(fault.status).unwrap_or(StatusCode::BAD_GATEWAY);
-    let body = json!({
-        "type": "error",
-        "error": {"type": fault.kind.as_str(), "message": fault.message},
-        "request_id": id.wire(),
-    });
-    let extra = retry_after(fault.retry_after.as_deref());
-    respond::whole(
-        session,
-        status,
-        "application/json",
-        &extra,
-        id,
-        Bytes::from(body.to_string()),
-    )
-    .await
+    let mut body = BytesMut::with_capacity(160 + fault.message.len());
+    match family {
+        Family::Anthropic => {
+            anthropic::put_envelope(&mut body, fault.kind, &fault.message, Some(&id.wire()));
+        }
+        Family::OpenAi => openai::put_envelope(&mut body, fault.kind, &fault.message),
+    }
+    let mut extra = retry_after(fault.retry_after.as_deref());
+    // A used-up quota has the status of a rate limit, which clients would try again.
+    if family == Family::OpenAi && fault.kind == ErrorKind::Billing {
+        extra.push((
+            HeaderName::from_static("x-should-retry"),
+            HeaderValue::from_static("false"),
+        ));
+    }
+    respond::whole(session, status, "application/json", &extra, id, body.freeze()).await
 }
 
 /// Sends an upstream's own error unchanged.

@@ -1,7 +1,8 @@
 //! What a path asks for. Matching is on the path alone, never on the query.
 
-use http::Method;
+use http::{HeaderMap, HeaderValue, Method};
 
+use crate::dialect::Family;
 use crate::dialect::operation::Operation;
 use crate::pipeline::refusal::{Kind, Refusal};
 
@@ -33,6 +34,8 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Refusal> {
     let (endpoint, allowed): (Endpoint, &[Method]) = match path {
         "/v1/messages" => (Endpoint::Governed(Operation::Messages), &[Method::POST]),
         "/v1/messages/count_tokens" => (Endpoint::Governed(Operation::CountTokens), &[Method::POST]),
+        "/v1/chat/completions" => (Endpoint::Governed(Operation::ChatCompletions), &[Method::POST]),
+        "/v1/embeddings" => (Endpoint::Governed(Operation::Embeddings), &[Method::POST]),
         "/v1/models" => (Endpoint::Models, &[Method::GET, Method::HEAD]),
         "/" | "/api/hello" => (Endpoint::Probe, &[Method::GET, Method::HEAD]),
         _ if path.starts_with("/.well-known/") => (Endpoint::Control, &[Method::GET, Method::HEAD]),
@@ -53,8 +56,31 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Refusal> {
 pub fn unknown_path() -> Refusal {
     Refusal::new(
         Kind::NotFound,
-        "nothing is served at this path: use /v1/messages, /v1/messages/count_tokens or /v1/models",
+        "nothing is served at this path: use /v1/messages, /v1/messages/count_tokens, \
+         /v1/chat/completions, /v1/embeddings or /v1/models",
     )
+}
+
+/// Whose errors a client reads that asked for a path or by a method that does not exist.
+pub fn shape_of_unknown(path: &str, headers: &HeaderMap) -> Family {
+    const OPENAI: [&str; 7] = [
+        "/chat/",
+        "/completions",
+        "/embeddings",
+        "/responses",
+        "/images",
+        "/audio",
+        "/files",
+    ];
+    let path = path.strip_prefix("/v1").unwrap_or(path);
+    let agent = headers.get(http::header::USER_AGENT).map(HeaderValue::as_bytes);
+    let is_openai = OPENAI.iter().any(|begin| path.starts_with(begin))
+        || agent.is_some_and(|agent| agent.starts_with(b"OpenAI/") || agent.starts_with(b"AsyncOpenAI/"));
+    if is_openai && !headers.contains_key("anthropic-version") {
+        Family::OpenAi
+    } else {
+        Family::Anthropic
+    }
 }
 
 #[cfg(test)]
@@ -80,6 +106,18 @@ mod tests {
             "/v1/v1/messages",
             Ok(Endpoint::Governed(Operation::Messages)),
         );
+        check(
+            Method::POST,
+            "/v1/chat/completions",
+            Ok(Endpoint::Governed(Operation::ChatCompletions)),
+        );
+        check(
+            Method::POST,
+            "/v1/embeddings",
+            Ok(Endpoint::Governed(Operation::Embeddings)),
+        );
+        check(Method::POST, "/v1/completions", Err(Kind::NotFound));
+        check(Method::GET, "/v1/chat/completions", Err(Kind::MethodNotAllowed));
         check(Method::GET, "/v1/messages", Err(Kind::MethodNotAllowed));
         check(Method::POST, "/v1/messages/", Err(Kind::NotFound));
         check(

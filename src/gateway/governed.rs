@@ -14,7 +14,7 @@ use crate::gateway::attempts::Attempts;
 use crate::gateway::context::Context;
 use crate::gateway::intake::Body;
 use crate::gateway::proxy::Gateway;
-use crate::gateway::refuse::{self, ErrorShape};
+use crate::gateway::refuse;
 use crate::gateway::request_line;
 use crate::gateway::snapshot::Snapshot;
 use crate::journal::leaf::decision::{self, DecisionRow};
@@ -95,7 +95,7 @@ pub(super) async fn serve(
         Ok(principal) => principal,
         Err(refusal) => {
             return gateway
-                .refuse(session, &refusal, ErrorShape::Anthropic, context, endpoint, None)
+                .refuse(session, &refusal, operation.family(), context, endpoint, None)
                 .await;
         }
     };
@@ -131,7 +131,7 @@ pub(super) async fn serve(
                 .refuse(
                     session,
                     &refusal,
-                    ErrorShape::Anthropic,
+                    operation.family(),
                     context,
                     endpoint,
                     principal,
@@ -151,6 +151,8 @@ pub(super) const fn metered(operation: Operation) -> Endpoint {
     match operation {
         Operation::Messages => Endpoint::Messages,
         Operation::CountTokens => Endpoint::CountTokens,
+        Operation::ChatCompletions => Endpoint::ChatCompletions,
+        Operation::Embeddings => Endpoint::Embeddings,
     }
 }
 
@@ -354,7 +356,7 @@ async fn decline_rate(
             .refuse(
                 session,
                 &refusal,
-                ErrorShape::Anthropic,
+                envelope.operation.family(),
                 context,
                 metered(envelope.operation),
                 Some(principal),
@@ -398,7 +400,8 @@ async fn decline_counted(
     count: u32,
 ) -> pingora_error::Result<()> {
     let agent = session.get_header_bytes(http::header::USER_AGENT);
-    let (status, _) = refuse::status_and_type(refused.refusal.kind, agent);
+    let family = envelope.operation.family();
+    let (status, _) = refuse::status_and_type(refused.refusal.kind, family, agent);
     let reason = refused.reason.as_deref().unwrap_or(&refused.refusal.message);
     let declined = Declined {
         envelope,
@@ -418,7 +421,7 @@ async fn decline_counted(
         .refuse(
             session,
             &refusal,
-            ErrorShape::Anthropic,
+            envelope.operation.family(),
             context,
             metered(envelope.operation),
             Some(&envelope.principal),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::gateway::refuse::ErrorShape;
+use crate::dialect::Family;
 use crate::pipeline::decide::may_invoke;
 use crate::pipeline::decide::policies::Policies;
 use crate::pipeline::route::Routes;
@@ -54,28 +54,28 @@ pub fn allowed<'a>(
 }
 
 /// The list, in the shape of the client's API.
-pub fn list(models: &[&DeclaredModel], shape: ErrorShape) -> Bytes {
+pub fn list(models: &[&DeclaredModel], shape: Family) -> Bytes {
     let data: Vec<Value> = models.iter().map(|model| entry(model, shape)).collect();
     let value = match shape {
-        ErrorShape::Anthropic => json!({
+        Family::Anthropic => json!({
             "data": data,
             "has_more": false,
             "first_id": models.first().map(|model| &model.id),
             "last_id": models.last().map(|model| &model.id),
         }),
-        ErrorShape::OpenAi => json!({"object": "list", "data": data}),
+        Family::OpenAi => json!({"object": "list", "data": data}),
     };
     Bytes::from(value.to_string())
 }
 
 /// One model, in the shape of the client's API.
-pub fn one(model: &DeclaredModel, shape: ErrorShape) -> Bytes {
+pub fn one(model: &DeclaredModel, shape: Family) -> Bytes {
     Bytes::from(entry(model, shape).to_string())
 }
 
-fn entry(model: &DeclaredModel, shape: ErrorShape) -> Value {
+fn entry(model: &DeclaredModel, shape: Family) -> Value {
     match shape {
-        ErrorShape::Anthropic => {
+        Family::Anthropic => {
             let mut value = json!({"type": "model"});
             if let (Value::Object(into), Ok(Value::Object(fields))) =
                 (&mut value, serde_json::to_value(model))
@@ -84,22 +84,18 @@ fn entry(model: &DeclaredModel, shape: ErrorShape) -> Value {
             }
             value
         }
-        ErrorShape::OpenAi => {
+        Family::OpenAi => {
             json!({"id": model.id, "object": "model", "created": 0, "owned_by": "tollgate"})
         }
     }
 }
 
-/// The shape that a client of `/v1/models` wants: only Anthropic's clients name a version or use
-/// `x-api-key`.
-pub fn shape(headers: &http::HeaderMap) -> ErrorShape {
-    let anthropic = headers.contains_key("anthropic-version") || headers.contains_key("x-api-key");
-    let openai_agent = headers.get(http::header::USER_AGENT).is_some_and(|agent| {
-        agent.as_bytes().starts_with(b"OpenAI/") || agent.as_bytes().starts_with(b"AsyncOpenAI/")
-    });
-    if anthropic || !openai_agent {
-        ErrorShape::Anthropic
+/// Whose API a client speaks on the paths that both have: only Anthropic's clients name a version or
+/// use `x-api-key`.
+pub fn shape(headers: &http::HeaderMap) -> Family {
+    if headers.contains_key("anthropic-version") || headers.contains_key("x-api-key") {
+        Family::Anthropic
     } else {
-        ErrorShape::OpenAi
+        Family::OpenAi
     }
 }

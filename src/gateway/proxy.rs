@@ -10,11 +10,12 @@ use pingora_core::protocols::http::ServerSession;
 use pingora_core::protocols::http::v1::server::HttpSession as HttpSessionV1;
 use tokio::sync::watch;
 
+use crate::dialect::Family;
 use crate::gateway::context::Context;
 use crate::gateway::control_door::ControlPlane;
-use crate::gateway::endpoint::{Endpoint, endpoint};
+use crate::gateway::endpoint::{Endpoint, endpoint, shape_of_unknown};
 use crate::gateway::in_flight::{Guard, InFlight};
-use crate::gateway::refuse::{self, ErrorShape};
+use crate::gateway::refuse;
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::{control_door, governed, head, models, request_line, respond};
 use crate::pipeline::coalesce::Coalescer;
@@ -84,7 +85,11 @@ impl Gateway {
         let raw = session.as_http1().map(HttpSessionV1::get_headers_raw_bytes);
         let checked = raw.map_or(Ok(()), |raw| head::check(&raw));
         let target = checked.and_then(|()| endpoint(&head.method, head.uri.path()));
-        let shape = models::shape(&head.headers);
+        let shape = match &target {
+            Ok(Endpoint::Governed(operation)) => operation.family(),
+            Ok(_) => models::shape(&head.headers),
+            Err(_) => shape_of_unknown(head.uri.path(), &head.headers),
+        };
         let _place = match self.place(&snapshot, &target) {
             Ok(place) => place,
             Err(endpoint) => return self.shed(session, shape, &context, endpoint).await,
@@ -109,15 +114,8 @@ impl Gateway {
                 }
             },
             Err(refusal) => {
-                self.refuse(
-                    session,
-                    &refusal,
-                    ErrorShape::Anthropic,
-                    &context,
-                    metrics::Endpoint::None,
-                    None,
-                )
-                .await
+                self.refuse(session, &refusal, shape, &context, metrics::Endpoint::None, None)
+                    .await
             }
         }
     }
@@ -142,7 +140,7 @@ impl Gateway {
     async fn shed(
         &self,
         session: &mut ServerSession,
-        shape: ErrorShape,
+        shape: Family,
         context: &Context,
         endpoint: metrics::Endpoint,
     ) -> pingora_error::Result<()> {
@@ -175,7 +173,7 @@ impl Gateway {
         &self,
         session: &mut ServerSession,
         refusal: &Refusal,
-        shape: ErrorShape,
+        shape: Family,
         context: &Context,
         endpoint: metrics::Endpoint,
         principal: Option<&Principal>,
@@ -183,7 +181,7 @@ impl Gateway {
         self.metrics.refused(refusal.kind.as_str());
         self.metrics.unrouted(endpoint, Outcome::Refused);
         let agent = session.get_header_bytes(http::header::USER_AGENT);
-        let (status, _) = refuse::status_and_type(refusal.kind, agent);
+        let (status, _) = refuse::status_and_type(refusal.kind, shape, agent);
         request_line::refused(context, endpoint, principal, refusal.kind, status);
         refuse::send(session, refusal, shape, context.id).await
     }
@@ -193,7 +191,7 @@ impl Gateway {
         snapshot: &Snapshot,
         session: &mut ServerSession,
         context: &Context,
-        shape: ErrorShape,
+        shape: Family,
     ) -> pingora_error::Result<()> {
         let principal = match governed::identify(self, &session.req_header().headers).await {
             Ok(principal) => principal,
@@ -214,7 +212,7 @@ impl Gateway {
         snapshot: &Snapshot,
         session: &mut ServerSession,
         context: &Context,
-        shape: ErrorShape,
+        shape: Family,
         id: &str,
     ) -> pingora_error::Result<()> {
         let principal = match governed::identify(self, &session.req_header().headers).await {

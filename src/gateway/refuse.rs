@@ -1,35 +1,28 @@
 //! Refusals as HTTP: the one place where they get a status, headers and a body.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, StatusCode};
 use pingora_core::protocols::http::ServerSession;
 use pingora_error::Result;
 use serde_json::json;
 
+use crate::dialect::Family;
+use crate::dialect::openai::error as openai;
 use crate::gateway::intake;
 use crate::gateway::respond::{self, Extra};
 use crate::pipeline::refusal::{Kind, Refusal};
 use crate::types::ids::RequestId;
-
-/// The error shape that a client understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ErrorShape {
-    /// `{"type":"error","error":{"type","message"},"request_id"}`
-    Anthropic,
-    /// `{"error":{"message","type","param","code"}}`
-    OpenAi,
-}
 
 /// Sends a refusal. What the client still sends of its body is read and thrown away, within
 /// bounds, because a connection closed on unread bytes loses the answer on its way.
 pub(super) async fn send(
     session: &mut ServerSession,
     refusal: &Refusal,
-    shape: ErrorShape,
+    shape: Family,
     id: RequestId,
 ) -> Result<()> {
     let agent = session.get_header_bytes(http::header::USER_AGENT);
-    let (status, error_type) = status_and_type(refusal.kind, agent);
+    let (status, error_type) = status_and_type(refusal.kind, shape, agent);
     let body = body(refusal, shape, error_type, id);
     let extra = extra_headers(refusal, status);
     respond::whole(session, status, "application/json", &extra, id, body).await?;
@@ -47,8 +40,8 @@ pub(super) async fn unreadable(session: &mut ServerSession, id: RequestId) -> Re
         Kind::Malformed,
         "the request's head cannot be parsed: check the request line and the headers (RFC 9112, 3 and 5)",
     );
-    let (status, error_type) = status_and_type(refusal.kind, b"");
-    let body = body(&refusal, ErrorShape::Anthropic, error_type, id);
+    let (status, error_type) = status_and_type(refusal.kind, Family::Anthropic, b"");
+    let body = body(&refusal, Family::Anthropic, error_type, id);
     let mut head = pingora_http::ResponseHeader::build(status, Some(6))?;
     head.insert_header(http::header::CONTENT_TYPE, "application/json")?;
     head.insert_header(http::header::CONTENT_LENGTH, body.len())?;
@@ -57,9 +50,41 @@ pub(super) async fn unreadable(session: &mut ServerSession, id: RequestId) -> Re
     session.write_error_response(head, body).await
 }
 
-/// Status and Anthropic error type of a refusal. Claude Code prints the text of a 451 as it is and
-/// hides that of a 403 behind a sign-in hint, so it gets the former.
-pub fn status_and_type(kind: Kind, user_agent: &[u8]) -> (StatusCode, &'static str) {
+/// Status and error type of a refusal.
+pub fn status_and_type(kind: Kind, shape: Family, user_agent: &[u8]) -> (StatusCode, &'static str) {
+    let (status, error_type) = anthropic_status_and_type(kind, user_agent);
+    match shape {
+        Family::Anthropic => (status, error_type),
+        Family::OpenAi => {
+            let known = StatusCode::from_u16(openai::status(status.as_u16())).unwrap_or(status);
+            (known, openai_type(kind, known))
+        }
+    }
+}
+
+/// The error type for OpenAI's clients.
+fn openai_type(kind: Kind, status: StatusCode) -> &'static str {
+    match kind {
+        Kind::Policy | Kind::Secret => "permission_error",
+        Kind::Rate | Kind::UpstreamRate => "rate_limit_error",
+        _ if status.is_server_error() => "server_error",
+        _ => "invalid_request_error",
+    }
+}
+
+/// The error code for OpenAI's clients: theirs where they know one, else the word of our records.
+const fn openai_code(kind: Kind) -> &'static str {
+    match kind {
+        Kind::NotIdentified => "invalid_api_key",
+        Kind::Rate | Kind::UpstreamRate => "rate_limit_exceeded",
+        Kind::Overloaded | Kind::UpstreamBusy => "overloaded",
+        kind => kind.as_str(),
+    }
+}
+
+/// Claude Code prints the text of a 451 as it is and hides that of a 403 behind a sign-in hint, so it
+/// gets the former.
+fn anthropic_status_and_type(kind: Kind, user_agent: &[u8]) -> (StatusCode, &'static str) {
     match kind {
         Kind::NotIdentified => (StatusCode::UNAUTHORIZED, "authentication_error"),
         Kind::Malformed => (StatusCode::BAD_REQUEST, "invalid_request_error"),
@@ -92,18 +117,27 @@ fn overloaded() -> StatusCode {
     StatusCode::from_u16(529).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
 }
 
-fn body(refusal: &Refusal, shape: ErrorShape, error_type: &str, id: RequestId) -> Bytes {
-    let value = match shape {
-        ErrorShape::Anthropic => json!({
-            "type": "error",
-            "error": {"type": error_type, "message": refusal.message},
-            "request_id": id.wire(),
-        }),
-        ErrorShape::OpenAi => json!({
-            "error": {"message": refusal.message, "type": error_type, "param": null, "code": refusal.kind.as_str()},
-        }),
-    };
-    Bytes::from(value.to_string())
+fn body(refusal: &Refusal, shape: Family, error_type: &str, id: RequestId) -> Bytes {
+    match shape {
+        Family::Anthropic => {
+            let value = json!({
+                "type": "error",
+                "error": {"type": error_type, "message": refusal.message},
+                "request_id": id.wire(),
+            });
+            Bytes::from(value.to_string())
+        }
+        Family::OpenAi => {
+            let mut body = BytesMut::with_capacity(128 + refusal.message.len());
+            openai::put_words(
+                &mut body,
+                error_type,
+                Some(openai_code(refusal.kind)),
+                &refusal.message,
+            );
+            body.freeze()
+        }
+    }
 }
 
 fn extra_headers(refusal: &Refusal, status: StatusCode) -> Vec<Extra> {

@@ -8,10 +8,12 @@ use pingora_http::ResponseHeader;
 
 use crate::types::ids::RequestId;
 
-/// The headers by which an answer names its request: `request-id` for SDKs, and our own.
+/// The headers by which an answer names its request: `request-id` for Anthropic's SDKs, `x-request-id`
+/// for OpenAI's, and our own.
 pub(super) fn name_request(head: &mut ResponseHeader, id: RequestId) -> Result<()> {
     let id = id.wire();
     head.insert_header("x-tollgate-request-id", &id)?;
+    head.insert_header("x-request-id", &id)?;
     head.insert_header("request-id", id)?;
     Ok(())
 }

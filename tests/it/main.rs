@@ -27,6 +27,7 @@ mod ledger;
 mod mocks;
 mod models;
 mod observed;
+mod openai;
 mod policy;
 mod proxies;
 mod recorded;

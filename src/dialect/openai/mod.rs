@@ -4,5 +4,7 @@
 
 pub mod answer;
 pub mod complaint;
+pub mod error;
+pub mod finish;
 pub mod profile;
 pub mod usage;

@@ -199,7 +199,8 @@ impl Attempts<'_> {
             guard.rest(&candidate.served_model, cause, after);
         }
         let dialect = candidate.upstream.dialect;
-        match upstream_error(dialect, status, retry_after.as_deref(), &body) {
+        let client = self.envelope.operation.family();
+        match upstream_error(client, dialect, status, retry_after.as_deref(), &body) {
             ClientError::Relay { status } => Reply::Relay {
                 status,
                 body,

@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 
+use crate::dialect::operation::Operation;
 use crate::gateway::answers::Reply;
 use crate::pipeline::forward::answer::BodyFault;
 use crate::pipeline::forward::failure::Failure;
@@ -29,9 +30,16 @@ pub(super) fn is_retryable(status: StatusCode) -> bool {
 pub(super) fn unprepared_reply(unprepared: &Unprepared) -> Reply {
     let refusal = match unprepared {
         Unprepared::Untranslatable(cause) => Refusal::new(Kind::Malformed, cause.client_text()),
-        Unprepared::NotSupported => Refusal::new(
+        Unprepared::NotSupported(Operation::CountTokens) => Refusal::new(
             Kind::NotSupported,
             "the upstream of this model cannot count tokens: estimate them, or ask for another model",
+        ),
+        Unprepared::NotSupported(operation) => Refusal::new(
+            Kind::NotSupported,
+            format!(
+                "the upstream of this model has no {}: ask for a model that an OpenAI-compatible upstream serves",
+                operation.as_str()
+            ),
         ),
         Unprepared::Misfit(_) => Refusal::new(
             Kind::Internal,

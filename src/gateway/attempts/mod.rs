@@ -18,7 +18,7 @@ use pingora_core::protocols::http::ServerSession;
 use crate::gateway::answers::{self, Reply};
 use crate::gateway::context::Context;
 use crate::gateway::proxy::Gateway;
-use crate::gateway::refuse::{self, ErrorShape};
+use crate::gateway::refuse;
 use crate::gateway::snapshot::Snapshot;
 use crate::journal::leaf::close::{Close, Outcome};
 use crate::pipeline::envelope::Envelope;
@@ -264,19 +264,21 @@ impl<'a> Attempts<'a> {
 
     /// Tells the client what the last candidate came to.
     async fn reply(&mut self, session: &mut ServerSession, reply: Reply) -> pingora_error::Result<()> {
+        let family = self.envelope.operation.family();
         let told = match reply {
             Reply::Refusal(refusal) => {
                 let agent = session.get_header_bytes(http::header::USER_AGENT);
-                let (status, kind) = refuse::status_and_type(refusal.kind, agent);
+                let (status, kind) = refuse::status_and_type(refusal.kind, family, agent);
                 self.close.status = Some(status.as_u16());
                 self.close.error_kind = Some(kind.into());
                 self.gateway.metrics.refused(refusal.kind.as_str());
-                refuse::send(session, &refusal, ErrorShape::Anthropic, self.context.id).await
+                refuse::send(session, &refusal, family, self.context.id).await
             }
             Reply::Fault(fault) => {
-                self.close.status = Some(fault.status);
+                let status = answers::fault_status(&fault, family);
+                self.close.status = Some(status.as_u16());
                 self.close.error_kind = Some(fault.kind.as_str().into());
-                answers::send_fault(session, &fault, self.context.id).await
+                answers::send_fault(session, &fault, status, family, self.context.id).await
             }
             Reply::Relay {
                 status,

@@ -4,6 +4,7 @@ use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use pingora_http::RequestHeader;
 
+use crate::dialect::Family;
 use crate::pipeline::forward::failure::Failure;
 use crate::pipeline::route::upstream::{CredentialScheme, Upstream};
 use crate::pipeline::translate::prepare::Prepared;
@@ -60,7 +61,7 @@ fn assemble(
     if prepared.same_dialect {
         // A header that repeats the client's credential stays behind, whatever its name.
         for (name, value) in client.headers {
-            if is_listed(name) && !repeats(value.as_bytes()) {
+            if is_listed(name, upstream.dialect.family()) && !repeats(value.as_bytes()) {
                 head.append_header(name.clone(), value.clone())?;
             }
         }
@@ -109,12 +110,17 @@ pub(super) fn for_http2(head: &RequestHeader, to: &Destination) -> Result<Reques
     Ok(head)
 }
 
-/// What upstreams of the client's own dialect may see.
-fn is_listed(name: &HeaderName) -> bool {
+/// What upstreams of the client's own dialect may see. Organization and project belong to OpenAI's
+/// credential, which is ours, so the client's stay behind.
+fn is_listed(name: &HeaderName, family: Family) -> bool {
     let text = name.as_str();
-    matches!(*name, ACCEPT | USER_AGENT)
-        || (text.starts_with("anthropic-") && text != "anthropic-dangerous-direct-browser-access")
-        || text.starts_with("x-stainless-")
+    let own = match family {
+        Family::Anthropic => {
+            text.starts_with("anthropic-") && text != "anthropic-dangerous-direct-browser-access"
+        }
+        Family::OpenAi => text == "openai-beta",
+    };
+    own || matches!(*name, ACCEPT | USER_AGENT) || text.starts_with("x-stainless-")
 }
 
 /// The credentials in the client's head, in every spelling in which they may come.
@@ -162,7 +168,16 @@ mod tests {
             ("traceparent", false),
             ("tracestate", false),
         ] {
-            assert_eq!(is_listed(&HeaderName::from_static(name)), passes, "{name}");
+            let listed = is_listed(&HeaderName::from_static(name), Family::Anthropic);
+            assert_eq!(listed, passes, "{name}");
+        }
+        for (name, passes) in [
+            ("openai-beta", true),
+            ("openai-organization", false),
+            ("anthropic-beta", false),
+        ] {
+            let listed = is_listed(&HeaderName::from_static(name), Family::OpenAi);
+            assert_eq!(listed, passes, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The index of a Messages request: one pass, everything that later stages ask of the body.
+//! The index of a request: one pass, everything that later stages ask of the body.
 
 use bytes::Bytes;
 
@@ -23,6 +23,8 @@ pub struct Index {
     pub(super) tools: ToolsOffered,
     pub(super) powers: Vec<Power>,
     pub(super) texts: Vec<PlacedText>,
+    pub(super) usage_edit: Option<Splice>,
+    pub(super) choices: u64,
 }
 
 /// The tools that a request offers to the model.
@@ -86,6 +88,21 @@ impl Index {
     /// The tools offered.
     pub const fn tools(&self) -> &ToolsOffered {
         &self.tools
+    }
+
+    /// The edit that makes a stream of chat completions tell its usage, where the client did not ask.
+    pub const fn usage_edit(&self) -> Option<&Splice> {
+        self.usage_edit.as_ref()
+    }
+
+    /// How many answers are asked for at once.
+    pub const fn choices(&self) -> u64 {
+        self.choices
+    }
+
+    /// About how many bytes of text the request has.
+    pub fn text_bytes(&self) -> usize {
+        self.texts.iter().map(|placed| placed.text.raw_len()).sum()
     }
 
     /// What the upstream is asked to execute, fetch or keep: sorted, each once.

@@ -26,7 +26,7 @@ const BLOCK_KEYS: [&str; 14] = [
     "url",
 ];
 
-const WANT_CONTENT: &str = "a string or a list of content blocks";
+pub(super) const WANT_CONTENT: &str = "a string or a list of content blocks";
 
 /// Who speaks in a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,6 +78,9 @@ impl PartText {
     }
 
     fn spoken(&self, roles: &[Role], newest: usize) -> Place {
+        if self.location == Location::Input {
+            return Place::NewestUserText;
+        }
         let (Location::Message(message) | Location::Block(message, _)) = self.location else {
             return Place::OtherField;
         };
@@ -158,7 +161,7 @@ impl Walk<'_> {
         }
     }
 
-    fn role(&self, text: Text) -> Role {
+    pub(super) fn role(&self, text: Text) -> Role {
         match text.unescape(self.body).as_ref() {
             b"user" => Role::User,
             b"assistant" => Role::Assistant,
@@ -166,7 +169,7 @@ impl Walk<'_> {
         }
     }
 
-    fn content(&mut self, value: Token, message: u32) -> Result<(), BadBody> {
+    pub(super) fn content(&mut self, value: Token, message: u32) -> Result<(), BadBody> {
         match value.kind {
             Kind::Text(text) => self.push(text, Part::Words, Location::Message(message)),
             Kind::ListStart => {

@@ -7,6 +7,7 @@
 //! the size of the body.
 
 pub mod bad;
+mod chat;
 pub mod finding;
 pub mod index;
 pub mod inspection;

@@ -22,6 +22,8 @@ pub enum Location {
     Message(u32),
     /// A content block of a message.
     Block(u32, u32),
+    /// The texts to be embedded.
+    Input,
 }
 
 impl fmt::Display for Location {
@@ -32,6 +34,7 @@ impl fmt::Display for Location {
             Self::Tool(tool) => write!(f, "tools[{tool}]"),
             Self::McpServer(server) => write!(f, "mcp_servers[{server}]"),
             Self::Message(message) => write!(f, "messages[{message}]"),
+            Self::Input => f.write_str("input"),
             Self::Block(message, block) => write!(f, "messages[{message}].content[{block}]"),
         }
     }

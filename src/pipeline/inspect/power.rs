@@ -30,6 +30,36 @@ const SERVER_TOOLS: [&str; 7] = [
     "mcp_toolset",
 ];
 
+/// Tools of OpenAI's API that the client runs.
+const OPENAI_CLIENT_TOOLS: [&str; 8] = [
+    "function",
+    "custom",
+    "namespace",
+    "apply_patch",
+    "local_shell",
+    "computer",
+    "computer_use",
+    "computer_use_preview",
+];
+
+/// Tools that OpenAI runs, by the beginning of their `type`, and the name of their power. The longer
+/// of two beginnings stands first.
+const OPENAI_HOSTED_TOOLS: [(&str, &str); 7] = [
+    ("web_search_preview", "web_search"),
+    ("web_search", "web_search"),
+    ("file_search", "file_search"),
+    ("code_interpreter", "code_interpreter"),
+    ("image_generation", "image_generation"),
+    ("shell", "shell"),
+    ("tool_search", "tool_search"),
+];
+
+/// Whether this is what follows a tool's family in its `type`: nothing, or a date as in `_2025_08_26`.
+fn is_date_suffix(suffix: &str) -> bool {
+    let is_digit_or_line = |byte: u8| byte.is_ascii_digit() || byte == b'_';
+    suffix.is_empty() || (suffix.starts_with('_') && suffix.bytes().all(is_digit_or_line))
+}
+
 impl Power {
     /// The power of a tool with this `type`; none for tools that the client runs.
     pub(super) fn of_tool(kind: &str) -> Option<Self> {
@@ -39,6 +69,22 @@ impl Power {
         }
         let known = SERVER_TOOLS.iter().find(|known| **known == family);
         Some(Self::new("server_tool", known.copied().unwrap_or("unknown")))
+    }
+
+    /// The power of a tool with this `type` in OpenAI's API; none for tools that the client runs.
+    pub(super) fn of_openai_tool(kind: &str) -> Option<Self> {
+        if OPENAI_CLIENT_TOOLS.contains(&kind) {
+            return None;
+        }
+        let known = OPENAI_HOSTED_TOOLS
+            .iter()
+            .find(|(known, _)| kind.strip_prefix(*known).is_some_and(is_date_suffix));
+        Some(known.map_or_else(|| Self::hosted("unknown"), |(_, name)| Self::hosted(name)))
+    }
+
+    /// Running a tool of the vendor.
+    pub(super) fn hosted(name: &str) -> Self {
+        Self::new("server_tool", name)
     }
 
     /// Reading from a URL.
@@ -150,6 +196,25 @@ mod tests {
         check("mcp_toolset", Some("server_tool/mcp_toolset"));
         check("bash_code_execution_20250825", Some("server_tool/unknown"));
         check("function", Some("server_tool/unknown"));
+        check("", Some("server_tool/unknown"));
+    }
+
+    #[test]
+    fn tools_of_openai_have_powers_by_family() {
+        let check = |kind: &str, power: Option<&str>| {
+            let found = Power::of_openai_tool(kind);
+            assert_eq!(found.as_ref().map(Power::as_str), power, "{kind}");
+        };
+        check("function", None);
+        check("custom", None);
+        check("local_shell", None);
+        check("web_search", Some("server_tool/web_search"));
+        check("web_search_2025_08_26", Some("server_tool/web_search"));
+        check("web_search_preview_2025_03_11", Some("server_tool/web_search"));
+        check("web_search_of_tomorrow", Some("server_tool/unknown"));
+        check("code_interpreter", Some("server_tool/code_interpreter"));
+        check("file_search", Some("server_tool/file_search"));
+        check("builtin_function", Some("server_tool/unknown"));
         check("", Some("server_tool/unknown"));
     }
 

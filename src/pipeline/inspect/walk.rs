@@ -4,9 +4,11 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 
+use crate::dialect::Family;
 use crate::dialect::json::{Kind, Reader, Text, Token};
 use crate::dialect::operation::Operation;
 use crate::pipeline::inspect::bad::{BadBody, Field};
+use crate::pipeline::inspect::chat::{self, Asks};
 use crate::pipeline::inspect::index::{Index, ToolsOffered};
 use crate::pipeline::inspect::messages::{Part, PartText, Role};
 use crate::pipeline::inspect::place::Location;
@@ -95,12 +97,13 @@ pub(super) struct Walk<'a> {
     pub(super) texts: Vec<PartText>,
     pub(super) roles: Vec<Role>,
     whole: &'a Bytes,
-    operation: Operation,
+    pub(super) operation: Operation,
     powers: BTreeSet<Power>,
     model: Option<(Text, Token)>,
-    max_tokens: Option<u64>,
-    stream: bool,
+    pub(super) max_tokens: Option<u64>,
+    pub(super) stream: bool,
     pub(super) tools: ToolsOffered,
+    pub(super) asks: Asks,
 }
 
 impl<'a> Walk<'a> {
@@ -117,6 +120,7 @@ impl<'a> Walk<'a> {
             max_tokens: None,
             stream: false,
             tools: ToolsOffered::default(),
+            asks: Asks::default(),
         })
     }
 
@@ -125,8 +129,15 @@ impl<'a> Walk<'a> {
         if top.kind != Kind::ObjectStart {
             return Err(BadBody::shape(Location::Top, "", top, "one JSON object"));
         }
-        let mut seen = Seen::new(&TOP_KEYS, Location::Top);
-        let mut had_messages = false;
+        self.asks.top = top.range().end;
+        let family = self.operation.family();
+        let (keys, content, wanted) = match (family, self.operation) {
+            (Family::Anthropic, _) => (&TOP_KEYS[..], "messages", WANT_MESSAGES),
+            (_, Operation::ChatCompletions) => (&chat::TOP_KEYS[..], "messages", WANT_MESSAGES),
+            (_, _) => (&chat::TOP_KEYS[..], "input", chat::WANT_INPUT),
+        };
+        let mut seen = Seen::new(keys, Location::Top);
+        let mut had_content = false;
         while let Some(key) = self.reader.next_key()? {
             let name = key.unescape(self.body);
             let offset = key.range().start;
@@ -134,13 +145,16 @@ impl<'a> Walk<'a> {
             if known.is_none() {
                 seen.refuse_lookalike(&name, offset)?;
             }
-            had_messages |= known == Some("messages");
+            had_content |= known == Some(content);
             let value = self.reader.advance()?;
-            self.field(known, value)?;
+            match family {
+                Family::Anthropic => self.field(known, value)?,
+                Family::OpenAi => self.openai_field(known, value)?,
+            }
         }
         self.reader.advance()?;
-        if !had_messages {
-            return Err(missing("messages", WANT_MESSAGES));
+        if !had_content {
+            return Err(missing(content, wanted));
         }
         self.finish()
     }
@@ -148,7 +162,7 @@ impl<'a> Walk<'a> {
     fn field(&mut self, key: Option<&'static str>, value: Token) -> Result<(), BadBody> {
         match key {
             Some("model") => self.model_field(value),
-            Some("max_tokens") => self.max_tokens_field(value),
+            Some("max_tokens") => self.max_tokens_field("max_tokens", value),
             Some("stream") => match value.kind {
                 Kind::Bool(stream) => {
                     self.stream = stream;
@@ -169,7 +183,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn model_field(&mut self, value: Token) -> Result<(), BadBody> {
+    pub(super) fn model_field(&mut self, value: Token) -> Result<(), BadBody> {
         let Kind::Text(text) = value.kind else {
             return Err(BadBody::shape(Location::Top, "model", value, WANT_MODEL));
         };
@@ -186,28 +200,25 @@ impl<'a> Walk<'a> {
         Err(wrong("model", found, WANT_MODEL))
     }
 
-    fn max_tokens_field(&mut self, value: Token) -> Result<(), BadBody> {
+    pub(super) fn max_tokens_field(&mut self, key: &'static str, value: Token) -> Result<(), BadBody> {
+        self.max_tokens = Some(self.count(key, value)?);
+        Ok(())
+    }
+
+    /// A whole number.
+    pub(super) fn count(&self, key: &'static str, value: Token) -> Result<u64, BadBody> {
         if value.kind != Kind::Number {
-            return Err(BadBody::shape(
-                Location::Top,
-                "max_tokens",
-                value,
-                WANT_MAX_TOKENS,
-            ));
+            return Err(BadBody::shape(Location::Top, key, value, WANT_MAX_TOKENS));
         }
         let digits = self.body.get(value.range()).unwrap_or_default();
         let number = std::str::from_utf8(digits)
             .ok()
             .and_then(|digits| digits.parse().ok());
-        if number.is_none() {
-            let found = "a number that is negative, too large or no integer";
-            return Err(wrong("max_tokens", found, WANT_MAX_TOKENS));
-        }
-        self.max_tokens = number;
-        Ok(())
+        let found = "a number that is negative, too large or no integer";
+        number.ok_or_else(|| wrong(key, found, WANT_MAX_TOKENS))
     }
 
-    fn system(&mut self, value: Token) -> Result<(), BadBody> {
+    pub(super) fn system(&mut self, value: Token) -> Result<(), BadBody> {
         match value.kind {
             Kind::Text(text) => self.push(text, Part::SystemText, Location::System(0)),
             Kind::ListStart => {
@@ -230,7 +241,7 @@ impl<'a> Walk<'a> {
     }
 
     /// A field that asks for a power by being there; `null` and `[]` ask for nothing.
-    fn state_field(&mut self, value: Token, power: &Power) -> Result<(), BadBody> {
+    pub(super) fn state_field(&mut self, value: Token, power: &Power) -> Result<(), BadBody> {
         let mut asks = value.kind != Kind::Null;
         if value.kind == Kind::ListStart {
             asks = false;
@@ -298,6 +309,8 @@ impl<'a> Walk<'a> {
             messages: u32::try_from(self.roles.len()).unwrap_or(u32::MAX),
             tools: self.tools,
             powers: self.powers.into_iter().collect(),
+            usage_edit: self.asks.usage_edit(self.operation, self.stream),
+            choices: self.asks.choices.unwrap_or(1),
         })
     }
 }

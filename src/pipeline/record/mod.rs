@@ -10,7 +10,6 @@ pub mod prices;
 
 use std::time::Duration;
 
-use crate::dialect::Dialect;
 use crate::journal::leaf::act::RequestFacts;
 use crate::journal::leaf::close::Close;
 use crate::journal::leaf::decision::{self, DecisionRow, Json};
@@ -116,7 +115,7 @@ fn facts(envelope: &Envelope) -> RequestFacts {
         act: envelope.act(),
         started_at: envelope.started_at,
         requested_model: envelope.requested_model.clone(),
-        client_dialect: Some(Dialect::AnthropicMessages.as_str().into()),
+        client_dialect: Some(envelope.operation.wire_format().into()),
         stream: envelope.stream,
         request_digest: envelope.request_digest,
         policy_digest: Some(envelope.policy_digest),

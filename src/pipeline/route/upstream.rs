@@ -46,14 +46,10 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// The path of an operation, with the client's query where the dialect is the client's own.
+    /// The path of an operation of its dialect, with the client's query where that is the client's own.
     pub fn path(&self, operation: Operation, query: Option<&str>) -> String {
         let base = self.destination.base_path();
-        let operation = match (self.dialect, operation) {
-            (Dialect::AnthropicMessages, Operation::Messages) => "/messages",
-            (Dialect::AnthropicMessages, Operation::CountTokens) => "/messages/count_tokens",
-            (Dialect::OpenAiChat, _) => "/chat/completions",
-        };
+        let operation = operation.path();
         // Both spellings of an Anthropic base URL are in use, with and without the version.
         let version = match self.dialect {
             Dialect::AnthropicMessages if !base.ends_with("/v1") => "/v1",

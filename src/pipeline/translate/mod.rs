@@ -29,6 +29,8 @@ pub use crate::pipeline::translate::answer::fault::Fault;
 pub use crate::pipeline::translate::answer::messages::messages_json;
 pub use crate::pipeline::translate::answer::messages_stream::MessagesStream;
 pub use crate::pipeline::translate::answer::observed::{Observed, Outcome};
+pub use crate::pipeline::translate::answer::openai::bytes::openai_json;
+pub use crate::pipeline::translate::answer::openai::bytes_stream::{ChatBytes, ChatBytesStream};
 pub use crate::pipeline::translate::answer::{Ending, Progress};
 pub use crate::pipeline::translate::dropped::{Dropped, DroppedKind, dropped_header};
 pub use crate::pipeline::translate::request::{ChatRequest, Untranslatable, messages_to_chat};
@@ -40,8 +42,21 @@ use crate::types::ids::ModelName;
 pub enum Rewriter {
     /// Both speak Messages: bytes pass.
     Messages(Box<MessagesStream>),
-    /// The upstream speaks chat completions.
+    /// The client speaks Messages, the upstream chat completions.
     Chat(Box<ChatStream>),
+    /// Both speak chat completions: bytes pass.
+    ChatBytes(Box<ChatBytesStream>),
+}
+
+/// The stream inside, whichever it is.
+macro_rules! stream {
+    ($rewriter:expr, $stream:ident => $call:expr) => {
+        match $rewriter {
+            Rewriter::Messages($stream) => $call,
+            Rewriter::Chat($stream) => $call,
+            Rewriter::ChatBytes($stream) => $call,
+        }
+    };
 }
 
 impl Rewriter {
@@ -55,36 +70,29 @@ impl Rewriter {
         Self::Chat(Box::new(ChatStream::new(context, message_id)))
     }
 
+    /// For chat completions on both sides.
+    pub fn chat_bytes(plan: ChatBytes) -> Self {
+        Self::ChatBytes(Box::new(ChatBytesStream::new(plan)))
+    }
+
     /// Takes a chunk of the upstream's body and writes what the client may see of it.
     pub fn push(&mut self, chunk: &Bytes, out: &mut BytesMut) -> Progress {
-        match self {
-            Self::Messages(stream) => stream.push(chunk, out),
-            Self::Chat(stream) => stream.push(chunk, out),
-        }
+        stream!(self, stream => stream.push(chunk, out))
     }
 
     /// The upstream's body ended: writes the end that it deserves.
     pub fn end(&mut self, ending: Ending, out: &mut BytesMut) -> Progress {
-        match self {
-            Self::Messages(stream) => stream.end(ending, out),
-            Self::Chat(stream) => stream.end(ending, out),
-        }
+        stream!(self, stream => stream.end(ending, out))
     }
 
     /// Writes a sign of life in a form that is allowed at this moment.
     pub fn ping(&mut self, out: &mut BytesMut) {
-        match self {
-            Self::Messages(stream) => stream.ping(out),
-            Self::Chat(stream) => stream.ping(out),
-        }
+        stream!(self, stream => stream.ping(out));
     }
 
     /// Ends the stream with an error that was found outside: a deadline, a shutdown.
     pub fn abort(&mut self, kind: ErrorKind, message: &str, out: &mut BytesMut) {
-        match self {
-            Self::Messages(stream) => stream.abort(kind, message, out),
-            Self::Chat(stream) => stream.abort(kind, message, out),
-        }
+        stream!(self, stream => stream.abort(kind, message, out));
     }
 
     /// Whether the answer itself is complete and only its tail (usage, end mark) is outstanding. The
@@ -94,14 +102,12 @@ impl Rewriter {
         match self {
             Self::Messages(_) => false,
             Self::Chat(stream) => stream.awaiting_tail(),
+            Self::ChatBytes(stream) => stream.awaiting_tail(),
         }
     }
 
     /// What was seen so far.
     pub fn observed(&self) -> &Observed {
-        match self {
-            Self::Messages(stream) => stream.observed(),
-            Self::Chat(stream) => stream.observed(),
-        }
+        stream!(self, stream => stream.observed())
     }
 }

@@ -2,13 +2,14 @@
 
 use bytes::Bytes;
 
-use crate::dialect::Dialect;
 use crate::dialect::operation::Operation;
 use crate::dialect::splice::{self, Splice};
+use crate::dialect::{Dialect, Family};
 use crate::pipeline::inspect::inspection::Inspection;
 use crate::pipeline::route::Candidate;
+use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::foreign_thinking::{EmptySignatures, foreign_thinking};
-use crate::pipeline::translate::{AnswerContext, Dropped, Untranslatable, messages_to_chat};
+use crate::pipeline::translate::{AnswerContext, ChatBytes, Dropped, Untranslatable, messages_to_chat};
 use crate::types::ids::ModelName;
 
 /// What goes to one candidate, and what its answer needs to come back.
@@ -38,6 +39,8 @@ pub enum AnswerPlan {
     },
     /// Chat completions become Messages.
     Chat(AnswerContext),
+    /// Bytes of an OpenAI answer pass.
+    OpenAi(ChatBytes),
 }
 
 /// The body cannot be made ready.
@@ -47,8 +50,8 @@ pub enum Unprepared {
     #[error(transparent)]
     Untranslatable(#[from] Untranslatable),
     /// The upstream has no such operation.
-    #[error("the upstream cannot count tokens")]
-    NotSupported,
+    #[error("the upstream has no {}", .0.as_str())]
+    NotSupported(Operation),
     /// A defect of ours: edits that do not fit the body.
     #[error(transparent)]
     Misfit(#[from] splice::Misfit),
@@ -60,43 +63,86 @@ pub enum Unprepared {
 /// # Errors
 /// [`Unprepared`]; another candidate may still take the request.
 pub fn prepare(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
-    let index = inspection.index();
-    let operation = index.operation();
-    let mut edits: Vec<Splice> = inspection.splices().to_vec();
-    match (candidate.upstream.dialect, operation) {
-        (Dialect::AnthropicMessages, _) => {
-            let alias = (*index.model() != candidate.served_model).then(|| index.model().clone());
-            if alias.is_some() {
-                edits.push(index.model_splice(&candidate.served_model));
-            }
-            let edited = splice::apply(index.body(), &edits)?;
-            // Found in the edited body, because a redaction may lie within such a block.
-            let empty = match &*candidate.upstream.provider {
-                "anthropic" => EmptySignatures::Removed,
-                _ => EmptySignatures::Kept,
-            };
-            let (removed, dropped) = foreign_thinking(&edited, empty);
-            Ok(Prepared {
-                body: splice::apply(&edited, &removed)?,
-                operation,
-                same_dialect: true,
-                splices: edits.len() + removed.len(),
-                dropped,
-                answer: AnswerPlan::Messages { alias },
-            })
+    let operation = inspection.index().operation();
+    match (operation.family(), candidate.upstream.dialect) {
+        (Family::Anthropic, Dialect::AnthropicMessages) => messages_bytes(inspection, candidate),
+        (Family::OpenAi, Dialect::OpenAiChat) => openai_bytes(inspection, candidate),
+        (Family::Anthropic, Dialect::OpenAiChat) if operation == Operation::Messages => {
+            messages_by_chat(inspection, candidate)
         }
-        (Dialect::OpenAiChat, Operation::CountTokens) => Err(Unprepared::NotSupported),
-        (Dialect::OpenAiChat, Operation::Messages) => {
-            let redacted = splice::apply(index.body(), &edits)?;
-            let chat = messages_to_chat(&redacted, &candidate.served_model, &candidate.upstream.chat)?;
-            Ok(Prepared {
-                body: chat.body,
-                operation,
-                same_dialect: false,
-                splices: edits.len(),
-                dropped: chat.dropped,
-                answer: AnswerPlan::Chat(chat.answer),
-            })
-        }
+        (_, _) => Err(Unprepared::NotSupported(operation)),
     }
+}
+
+/// The name that the client asked for, where the candidate is asked for another one.
+fn alias(inspection: &Inspection, candidate: &Candidate) -> Option<ModelName> {
+    let asked = inspection.index().model();
+    (*asked != candidate.served_model).then(|| asked.clone())
+}
+
+/// Messages on both sides.
+fn messages_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
+    let index = inspection.index();
+    let mut edits: Vec<Splice> = inspection.splices().to_vec();
+    let alias = alias(inspection, candidate);
+    if alias.is_some() {
+        edits.push(index.model_splice(&candidate.served_model));
+    }
+    let edited = splice::apply(index.body(), &edits)?;
+    // Found in the edited body, because a redaction may lie within such a block.
+    let empty = match &*candidate.upstream.provider {
+        "anthropic" => EmptySignatures::Removed,
+        _ => EmptySignatures::Kept,
+    };
+    let (removed, dropped) = foreign_thinking(&edited, empty);
+    Ok(Prepared {
+        body: splice::apply(&edited, &removed)?,
+        operation: index.operation(),
+        same_dialect: true,
+        splices: edits.len() + removed.len(),
+        dropped,
+        answer: AnswerPlan::Messages { alias },
+    })
+}
+
+/// OpenAI's API on both sides.
+fn openai_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
+    let index = inspection.index();
+    let mut edits: Vec<Splice> = inspection.splices().to_vec();
+    let alias = alias(inspection, candidate);
+    if alias.is_some() {
+        edits.push(index.model_splice(&candidate.served_model));
+    }
+    let usage_edit = index
+        .usage_edit()
+        .filter(|_| candidate.upstream.chat.include_usage);
+    edits.extend(usage_edit.cloned());
+    Ok(Prepared {
+        body: splice::apply(index.body(), &edits)?,
+        operation: index.operation(),
+        same_dialect: true,
+        splices: edits.len(),
+        dropped: Vec::new(),
+        answer: AnswerPlan::OpenAi(ChatBytes {
+            alias,
+            withhold_usage: usage_edit.is_some(),
+            choices: index.choices(),
+            input_tokens: tally::tokens(tally::size(index.text_bytes())),
+        }),
+    })
+}
+
+/// Messages from the client, chat completions upstream.
+fn messages_by_chat(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
+    let edits = inspection.splices();
+    let redacted = splice::apply(inspection.index().body(), edits)?;
+    let chat = messages_to_chat(&redacted, &candidate.served_model, &candidate.upstream.chat)?;
+    Ok(Prepared {
+        body: chat.body,
+        operation: Operation::ChatCompletions,
+        same_dialect: false,
+        splices: edits.len(),
+        dropped: chat.dropped,
+        answer: AnswerPlan::Chat(chat.answer),
+    })
 }

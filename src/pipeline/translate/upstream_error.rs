@@ -4,9 +4,10 @@
 //! class and the text that the upstream gave. Two things never pass: that our credential was refused
 //! (clients would sign their user out), and where the upstream lives.
 
-use crate::dialect::Dialect;
 use crate::dialect::anthropic::error::{ErrorKind, read_envelope};
 use crate::dialect::openai::complaint::{Complaint, in_error_body};
+use crate::dialect::raw::Members;
+use crate::dialect::{Dialect, Family};
 use crate::pipeline::translate::answer::fault::Fault;
 use crate::pipeline::translate::overflow;
 use crate::pipeline::translate::redaction::cleaned;
@@ -29,19 +30,24 @@ pub enum ClientError {
     Own(Fault),
 }
 
-/// Decides what a Messages client gets for an upstream's answer with another status than 200.
-pub fn upstream_error(dialect: Dialect, status: u16, retry_after: Option<&str>, body: &[u8]) -> ClientError {
+/// Decides what a client gets for an upstream's answer with another status than 200.
+pub fn upstream_error(
+    client: Family,
+    upstream: Dialect,
+    status: u16,
+    retry_after: Option<&str>,
+    body: &[u8],
+) -> ClientError {
     let text = String::from_utf8_lossy(body);
-    if dialect == Dialect::AnthropicMessages
-        && (400..600).contains(&status)
-        && !matches!(status, 401 | 403)
-        && read_envelope(&text)
-            .is_some_and(|(word, _)| ErrorKind::parse(&word).is_none_or(|kind| !refuses_us(kind)))
-    {
+    let is_told = client == upstream.family() && (400..600).contains(&status) && !matches!(status, 401 | 403);
+    if is_told && client == Family::Anthropic && is_relayed_to_anthropic(&text) {
         return ClientError::Relay { status };
     }
     let complaint = in_error_body(&text);
     let mut fault = classify(&complaint, Some(status));
+    if is_told && client == Family::OpenAi && fault.message != REFUSED && is_openai_envelope(&text) {
+        return ClientError::Relay { status };
+    }
     if matches!(
         fault.kind,
         ErrorKind::RateLimit | ErrorKind::Overloaded | ErrorKind::Api
@@ -51,6 +57,15 @@ pub fn upstream_error(dialect: Dialect, status: u16, retry_after: Option<&str>, 
             .map(str::to_owned);
     }
     ClientError::Own(fault)
+}
+
+fn is_relayed_to_anthropic(text: &str) -> bool {
+    read_envelope(text).is_some_and(|(word, _)| ErrorKind::parse(&word).is_none_or(|kind| !refuses_us(kind)))
+}
+
+fn is_openai_envelope(text: &str) -> bool {
+    let error = Members::read(text).and_then(|body| body.members("error"));
+    error.is_some_and(|error| error.string("message").is_some())
 }
 
 /// The fault that a body with status 200, or an event in a stream, names.
@@ -179,10 +194,9 @@ mod tests {
     use super::*;
     use crate::dialect::anthropic::error::envelope;
     use crate::dialect::openai::complaint::in_answer;
-    use crate::dialect::raw::Members;
 
     fn own(dialect: Dialect, status: u16, body: &str) -> Fault {
-        match upstream_error(dialect, status, Some("7"), body.as_bytes()) {
+        match upstream_error(Family::Anthropic, dialect, status, Some("7"), body.as_bytes()) {
             ClientError::Own(fault) => fault,
             relayed @ ClientError::Relay { .. } => panic!("{status} {body}: {relayed:?}"),
         }
@@ -300,8 +314,13 @@ mod tests {
 
     #[test]
     fn retry_after_stays_where_a_retry_helps() {
-        let after = |status, body, value| match upstream_error(Dialect::OpenAiChat, status, Some(value), body)
-        {
+        let after = |status, body, value| match upstream_error(
+            Family::Anthropic,
+            Dialect::OpenAiChat,
+            status,
+            Some(value),
+            body,
+        ) {
             ClientError::Own(fault) => fault.retry_after,
             ClientError::Relay { .. } => None,
         };
@@ -320,7 +339,7 @@ mod tests {
     fn errors_in_the_clients_dialect_are_relayed_unless_they_speak_of_our_key() {
         let relayed = |status, kind| {
             let body = envelope(kind, "m", Some("req_x"));
-            upstream_error(Dialect::AnthropicMessages, status, None, &body)
+            upstream_error(Family::Anthropic, Dialect::AnthropicMessages, status, None, &body)
         };
         for (status, kind) in [
             (400, ErrorKind::InvalidRequest),
@@ -377,5 +396,29 @@ mod tests {
             502,
         );
         check(r#"{"base_resp":{"status_code":1000}}"#, ErrorKind::Api, 500);
+    }
+
+    #[test]
+    fn openai_clients_get_errors_of_their_api_as_they_are() {
+        let told = |upstream, status, body: &str| {
+            upstream_error(Family::OpenAi, upstream, status, None, body.as_bytes())
+        };
+        let invalid = r#"{"error":{"message":"m","type":"invalid_request_error","param":"n","code":null}}"#;
+        assert_eq!(
+            told(Dialect::OpenAiChat, 400, invalid),
+            ClientError::Relay { status: 400 }
+        );
+        let refused = ClientError::Own(Fault::broken(REFUSED));
+        assert_eq!(told(Dialect::OpenAiChat, 401, invalid), refused);
+        let key = r#"{"error":{"message":"Incorrect API key provided","code":"invalid_api_key"}}"#;
+        assert_eq!(told(Dialect::OpenAiChat, 400, key), refused);
+        let odd = told(Dialect::OpenAiChat, 422, r#"{"detail":"m"}"#);
+        assert_eq!(odd, ClientError::Own(Fault::new(ErrorKind::InvalidRequest, "m")));
+        let foreign = told(
+            Dialect::AnthropicMessages,
+            529,
+            r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#,
+        );
+        assert_eq!(foreign, ClientError::Own(Fault::new(ErrorKind::Overloaded, "m")));
     }
 }

@@ -28,7 +28,12 @@ use self::node::{NodeMeters, UpstreamReading};
 use self::words::{Endpoint, Outcome};
 
 /// The endpoints whose requests are routed.
-const ROUTED: [Endpoint; 2] = [Endpoint::Messages, Endpoint::CountTokens];
+const ROUTED: [Endpoint; 4] = [
+    Endpoint::Messages,
+    Endpoint::CountTokens,
+    Endpoint::ChatCompletions,
+    Endpoint::Embeddings,
+];
 
 /// Every metric that the gateway exposes.
 #[derive(Clone, Debug)]

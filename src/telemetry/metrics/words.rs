@@ -7,6 +7,10 @@ pub enum Endpoint {
     Messages,
     /// `POST /v1/messages/count_tokens`
     CountTokens,
+    /// `POST /v1/chat/completions`
+    ChatCompletions,
+    /// `POST /v1/embeddings`
+    Embeddings,
     /// `GET /v1/models`
     Models,
     /// The control plane.
@@ -19,9 +23,11 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Messages,
         Self::CountTokens,
+        Self::ChatCompletions,
+        Self::Embeddings,
         Self::Models,
         Self::Control,
         Self::Probe,
@@ -33,6 +39,8 @@ impl Endpoint {
         match self {
             Self::Messages => "messages",
             Self::CountTokens => "count_tokens",
+            Self::ChatCompletions => "chat_completions",
+            Self::Embeddings => "embeddings",
             Self::Models => "models",
             Self::Control => "control",
             Self::Probe => "probe",

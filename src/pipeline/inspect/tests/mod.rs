@@ -13,6 +13,7 @@ use crate::types::secret::Secret;
 
 mod bodies;
 mod corpus;
+mod openai;
 mod places;
 mod secrets;
 

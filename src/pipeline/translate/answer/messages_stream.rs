@@ -6,7 +6,7 @@ use crate::dialect::anthropic::error::{ErrorKind, read_envelope};
 use crate::dialect::anthropic::event::{PING, put_error};
 use crate::dialect::anthropic::usage;
 use crate::dialect::openai::complaint;
-use crate::dialect::raw::Members;
+use crate::dialect::raw::{Members, Raw};
 use crate::dialect::sse::{Decoder, Event, Item, LINE_BYTES_MAX};
 use crate::pipeline::translate::answer::fault::Fault;
 use crate::pipeline::translate::answer::messages::{observe_message, rename};
@@ -154,10 +154,9 @@ impl MessagesStream {
             Verdict::Rename => {
                 self.held.put_slice(bytes);
                 let event = self.held.split().freeze();
-                let renamed = self
-                    .alias
-                    .as_ref()
-                    .and_then(|alias| rename_in_event(&event, alias));
+                let renamed = self.alias.as_ref().and_then(|alias| {
+                    rename_in_event(&event, alias, |data| data.members("message")?.get("model"))
+                });
                 out.put_slice(&renamed.unwrap_or(event));
             }
             Verdict::Stop => {
@@ -295,13 +294,16 @@ fn error_verdict(text: &str) -> Verdict {
     Verdict::Error(Fault::new(kind, message))
 }
 
-/// The bytes of a `message_start` event with the model renamed.
-fn rename_in_event(event: &Bytes, alias: &ModelName) -> Option<Bytes> {
+/// The bytes of an event with the model renamed, which stands at this place of its data.
+pub(crate) fn rename_in_event(
+    event: &Bytes,
+    alias: &ModelName,
+    place: impl for<'a> Fn(&Members<'a>) -> Option<Raw<'a>>,
+) -> Option<Bytes> {
     let text = std::str::from_utf8(event).ok()?;
     // Only JSON on one line can be a place in the event; nobody writes it otherwise.
     let line = text
         .split(['\n', '\r'])
         .find_map(|line| line.strip_prefix("data:"))?;
-    let model = Members::read(line)?.members("message")?.get("model")?;
-    rename(event, model, alias)
+    rename(event, place(&Members::read(line)?)?, alias)
 }

@@ -15,6 +15,8 @@ pub mod chat;
 pub mod chat_stream;
 pub(crate) mod reading;
 
+pub mod openai;
+
 pub(crate) mod arguments;
 pub(crate) mod blocks;
 pub(crate) mod call;

@@ -1,6 +1,7 @@
 //! Answers that the conversion vectors do not hold.
 
 mod chat;
+mod chat_bytes;
 mod messages;
 
 use bytes::{Bytes, BytesMut};
