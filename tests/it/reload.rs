@@ -1,15 +1,11 @@
 //! Another configuration for the requests to come, whole or not at all, while the process runs.
 
-use std::collections::BTreeMap;
 use std::os::unix::fs::symlink;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use serde_json::json;
-use tokio::task::JoinSet;
 
 use crate::support::anthropic_sim;
-use crate::support::client::{Call, Connection};
+use crate::support::client::Call;
 use crate::support::gateway::Gateway;
 use crate::support::prompt::{ask, ask_stream};
 use crate::support::records::{rows, rows_of, text};
@@ -18,14 +14,8 @@ use crate::support::sse::anthropic_event;
 use crate::support::upstream::{Gate, Step, Upstream, chunk, end, stream_head};
 use crate::support::wait::until;
 
-/// Reloads that the storm asks for.
-const STORM: usize = 60;
-
-/// Clients that ask all the time while it lasts.
-const CLIENTS: usize = 8;
-
 /// Waits until the gateway runs on its n-th configuration.
-async fn generation(gateway: &Gateway, expected: f64) {
+pub async fn generation(gateway: &Gateway, expected: f64) {
     until(&format!("generation {expected}"), async || {
         (gateway.metric("tollgate_configuration_generation").await? >= expected).then_some(())
     })
@@ -33,7 +23,7 @@ async fn generation(gateway: &Gateway, expected: f64) {
 }
 
 /// Waits until so many reloads have been refused.
-async fn kept(gateway: &Gateway, expected: f64) {
+pub async fn kept(gateway: &Gateway, expected: f64) {
     until(&format!("{expected} refused reloads"), async || {
         let kept = gateway
             .metric("tollgate_configuration_reloads_total{outcome=\"kept\"}")
@@ -279,122 +269,4 @@ async fn a_reload_gives_nobody_a_new_burst() {
     gateway.signal("HUP");
     generation(&gateway, 2.0).await;
     assert_eq!(gateway.call(&hello).await.status, 429);
-}
-
-/// Clients that ask all the time, each answer of which must be a good one.
-struct Load {
-    over: Arc<AtomicBool>,
-    served: Arc<AtomicUsize>,
-    clients: JoinSet<usize>,
-}
-
-impl Load {
-    fn start(gateway: &Gateway, key: &str) -> Self {
-        let over = Arc::new(AtomicBool::new(false));
-        let served = Arc::new(AtomicUsize::new(0));
-        let mut clients = JoinSet::new();
-        for client in 0..CLIENTS {
-            let (over, served, address) = (over.clone(), served.clone(), gateway.address);
-            let body = if client % 2 == 0 {
-                ask("hello")
-            } else {
-                ask_stream("hello")
-            };
-            let call = Call::messages(key, &body);
-            clients.spawn(async move {
-                let mut connection = Connection::open(address).await;
-                let mut answered = 0;
-                while !over.load(Ordering::SeqCst) {
-                    let answer = connection.call(&call).await;
-                    assert_eq!(answer.status, 200, "{}", answer.text());
-                    served.fetch_add(1, Ordering::SeqCst);
-                    answered += 1;
-                }
-                answered
-            });
-        }
-        Self {
-            over,
-            served,
-            clients,
-        }
-    }
-
-    fn served(&self) -> usize {
-        self.served.load(Ordering::SeqCst)
-    }
-
-    /// Ends the clients; how many answers they had.
-    async fn end(mut self) -> usize {
-        self.over.store(true, Ordering::SeqCst);
-        let mut answered = 0;
-        while let Some(client) = self.clients.join_next().await {
-            answered += client.unwrap();
-        }
-        answered
-    }
-}
-
-/// Each generation must have sent every one of its requests to one and the same upstream.
-fn assert_unmixed(gateway: &Gateway) {
-    let mut upstream_of = BTreeMap::new();
-    for row in rows(
-        gateway,
-        "SELECT DISTINCT config_generation, upstream FROM ai_requests",
-    ) {
-        let generation = row["config_generation"].as_i64().unwrap();
-        let upstream = text(&row, "upstream").to_owned();
-        let first = upstream_of.insert(generation, upstream);
-        assert_eq!(first, None, "generation {generation} went to two upstreams");
-    }
-    assert!(upstream_of.len() > STORM / 4, "{upstream_of:?}");
-}
-
-/// Reloads as fast as they can be asked for, each other one to another upstream and every third one
-/// broken, while clients ask: each request is served by one configuration, whole.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_storm_of_reloads_under_load_loses_nothing_and_mixes_nothing() {
-    let odd = anthropic_sim::start().await;
-    let even = anthropic_sim::start().await;
-    let setup = Setup::anthropic(&odd).upstream("other", "anthropic", &even.url());
-    let gateway = setup.start().await;
-    let key = gateway.any_key().await;
-    let config = gateway.home.read("tollgate.toml");
-    let [to_sim, to_other] = ["sim", "other"]
-        .map(|name| config.replace("upstreams = [\"sim\"]", &format!("upstreams = [\"{name}\"]")));
-    assert_ne!(to_sim, to_other);
-    let load = Load::start(&gateway, &key);
-    let (mut applied, mut refused) = (1.0, 0.0);
-    for round in 0..STORM {
-        let next = [&to_other, &to_sim][round % 2];
-        if round % 3 == 2 {
-            gateway
-                .home
-                .replace("tollgate.toml", &format!("{next}\n[nonsense]\n"));
-            gateway.signal("HUP");
-            refused += 1.0;
-            kept(&gateway, refused).await;
-        } else {
-            gateway.home.replace("tollgate.toml", next);
-            gateway.signal("HUP");
-            applied += 1.0;
-            generation(&gateway, applied).await;
-        }
-    }
-    let during = load.served();
-    let answered = load.end().await;
-    assert!(
-        during >= STORM,
-        "the storm was blown under load: {during} requests"
-    );
-    until("every request to be closed in the store", async || {
-        let closed = rows(
-            &gateway,
-            "SELECT count(*) AS n FROM ai_requests WHERE outcome = 'complete'",
-        );
-        (closed[0]["n"] == json!(answered)).then_some(())
-    })
-    .await;
-    assert_unmixed(&gateway);
-    assert_eq!(odd.requests().len() + even.requests().len(), answered);
 }

@@ -1,5 +1,5 @@
 //! Faults with real processes: what is served, refused, recorded and billed meanwhile, and how the
-//! gateway is afterwards. Tests of upstreams and clients print their rows of the table in `docs/reliability.md`.
+//! gateway is afterwards. Tests of upstreams, clients and reloads print their rows of the table in `docs/reliability.md`.
 //!
 //! `TOLLGATE_LONG=1` asks for the sizes of `scripts/check --long`.
 
@@ -8,6 +8,7 @@ mod clock;
 mod disk;
 mod load;
 mod memory;
+mod reloads;
 mod toll;
 mod upstreams;
 
