@@ -129,7 +129,12 @@ fn decisions() -> Result<()> {
         black_box(decide(&facts, &policies, &SystemClock));
     });
     measure("may_invoke", 500, 0, || {
-        black_box(may_invoke(&facts.principal, &facts.requested_model, &policies));
+        black_box(may_invoke(
+            &facts.principal,
+            None,
+            &facts.requested_model,
+            &policies,
+        ));
     });
     let limit = RateLimit::new(&Settings {
         requests_per_minute: 300,
@@ -158,6 +163,7 @@ fn facts() -> Facts {
             credential: Credential::ApiKey(KeyId::from_uuid(id)),
             session: "s".into(),
         },
+        certificate: None,
         endpoint: Operation::Messages,
         requested_model: "claude-sonnet-4-6".into(),
         candidates: vec![

@@ -193,6 +193,7 @@ async fn decide_request(
     watch.ended(Stage::Route);
     let facts = Facts {
         principal: envelope.principal.clone(),
+        certificate: envelope.peer.certificate.clone(),
         endpoint: envelope.operation,
         requested_model: index.model().clone(),
         candidates: candidates.iter().map(as_fact).collect(),

@@ -9,6 +9,7 @@ use crate::pipeline::decide::may_invoke;
 use crate::pipeline::decide::policies::Policies;
 use crate::pipeline::route::Routes;
 use crate::types::ids::ModelName;
+use crate::types::peer::ClientCertificate;
 use crate::types::principal::Principal;
 
 /// One declared model, with the fields that Claude clients read.
@@ -40,15 +41,16 @@ pub struct DeclaredModel {
     pub is_family_default: Option<bool>,
 }
 
-/// The models that a principal may use, in the order of their declaration.
+/// The models that a principal may use on such a connection, in the order of their declaration.
 pub fn allowed<'a>(
     declared: &'a [DeclaredModel],
     routes: &Routes,
     policies: &Policies,
     principal: &Principal,
+    certificate: Option<&ClientCertificate>,
 ) -> Vec<&'a DeclaredModel> {
     let usable = |model: &&DeclaredModel| {
-        !routes.candidates(&model.id).is_empty() && may_invoke(principal, &model.id, policies)
+        !routes.candidates(&model.id).is_empty() && may_invoke(principal, certificate, &model.id, policies)
     };
     declared.iter().filter(usable).collect()
 }

@@ -201,7 +201,14 @@ impl Gateway {
                     .await;
             }
         };
-        let allowed = models::allowed(&snapshot.models, &snapshot.routes, &snapshot.policies, &principal);
+        let certificate = context.peer.certificate.as_ref();
+        let allowed = models::allowed(
+            &snapshot.models,
+            &snapshot.routes,
+            &snapshot.policies,
+            &principal,
+            certificate,
+        );
         let body = models::list(&allowed, shape);
         let sent = respond::whole(session, StatusCode::OK, "application/json", &[], context.id, body).await;
         self.served_here(context, metrics::Endpoint::Models, Some(&principal), sent)
@@ -223,7 +230,14 @@ impl Gateway {
                     .await;
             }
         };
-        let allowed = models::allowed(&snapshot.models, &snapshot.routes, &snapshot.policies, &principal);
+        let certificate = context.peer.certificate.as_ref();
+        let allowed = models::allowed(
+            &snapshot.models,
+            &snapshot.routes,
+            &snapshot.policies,
+            &principal,
+            certificate,
+        );
         let Some(model) = allowed.into_iter().find(|model| model.id.as_str() == id) else {
             let refusal = Refusal::new(
                 Kind::NotFound,

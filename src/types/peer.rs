@@ -18,14 +18,24 @@ pub struct Peer {
     pub certificate: Option<ClientCertificate>,
 }
 
-/// The identity in a client's verified certificate.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The identity in a client's verified certificate. What is too long or too much of it is left out, never cut:
+/// a name that is here stands in the certificate as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ClientCertificate {
-    /// The subject, such as `CN=ada, O=Acme` (RFC 4514 order as issued).
+    /// The subject, such as `CN=ada, O=Acme` (in the order as issued).
     pub subject: Box<str>,
-    /// The subject's alternative names: DNS names, mail addresses and URIs.
+    /// Its common name, where it has exactly one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_name: Option<Box<str>>,
+    /// DNS names among the subject's alternative names, in small letters.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub names: Vec<Box<str>>,
+    pub dns_names: Vec<Box<str>>,
+    /// URIs among them, such as SPIFFE ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uris: Vec<Box<str>>,
+    /// Mail addresses among them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emails: Vec<Box<str>>,
     /// SHA-256 over the certificate's DER bytes.
     pub sha256: Sha256,
 }

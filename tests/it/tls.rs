@@ -7,7 +7,7 @@ use tollgate::types::digest::Sha256;
 
 use crate::support::anthropic_sim;
 use crate::support::client::{Call, GATEWAY_NAME};
-use crate::support::gateway::{self, Gateway};
+use crate::support::gateway::{self, Gateway, Protocol};
 use crate::support::prompt::ask;
 use crate::support::records::recorded_peer;
 use crate::support::setup::Setup;
@@ -90,12 +90,73 @@ async fn the_identity_of_a_client_certificate_is_recorded() {
     assert_eq!(answer.status, 200);
     let peer = recorded_peer(&gateway, &answer.request_id()).await;
     assert_eq!(peer["certificate"]["subject"], "CN=ada");
-    assert_eq!(peer["certificate"]["names"][0], "ada.laptops.test");
+    assert_eq!(peer["certificate"]["dns_names"][0], "ada.laptops.test");
     assert_eq!(peer["certificate"]["sha256"], Sha256::of(&ada.der()).to_string());
 
     let foreign = Authority::new("somebody else").client("ada", "ada.laptops.test");
     gateway.tls = Some(authority.trusting_client(&["http/1.1"], Some(&foreign)));
     assert!(is_refused(&gateway, &call).await, "a foreign certificate");
+}
+
+/// How many models a client is shown.
+async fn models_shown(gateway: &Gateway, key: &str) -> usize {
+    let answer = gateway.call(&Call::new("GET", "/v1/models").key(key)).await;
+    answer.json()["data"].as_array().map_or(0, Vec::len)
+}
+
+#[tokio::test]
+async fn a_policy_permits_with_a_certificate_of_a_name_and_not_without() {
+    const FLEET_ONLY: &str = r#"
+        @id("fleet-only")
+        forbid (principal, action in [Action::"invoke", Action::"connect"], resource)
+        unless { context has client_certificate
+                 && context.client_certificate.dns_names.contains("ada.laptops.test") };"#;
+    let (authority, clients) = (Authority::new("listener"), Authority::new("clients"));
+    let sim = anthropic_sim::start().await;
+    let mut gateway = Setup::anthropic(&sim)
+        .tls(
+            &authority.server(&[GATEWAY_NAME]),
+            ", client_ca = \"clients.pem\"",
+        )
+        .file("clients.pem", &clients.pem())
+        .policy(FLEET_ONLY)
+        .start()
+        .await;
+    let key = gateway.any_key().await;
+    let call = Call::messages(&key, &ask("hello"));
+    let (ada, eve) = (
+        clients.client("ada", "ada.laptops.test"),
+        clients.client("ada", "eve.laptops.test"),
+    );
+    for (offered, protocol) in [("http/1.1", Protocol::Http1), ("h2", Protocol::Http2)] {
+        gateway.protocol = protocol;
+        // Twice each, the permitted one between the others: no permit may outlive its certificate.
+        for (shown, permitted) in [
+            (None, false),
+            (Some(&ada), true),
+            (Some(&eve), false),
+            (Some(&ada), true),
+            (None, false),
+        ] {
+            gateway.tls = Some(authority.trusting_client(&[offered], shown));
+            let before = sim.count();
+            let answer = gateway.call(&call).await;
+            assert_eq!(
+                answer.status,
+                if permitted { 200 } else { 403 },
+                "{}",
+                answer.text()
+            );
+            assert_eq!(sim.count() - before, usize::from(permitted));
+            assert_eq!(
+                permitted,
+                !answer.text().contains("fleet-only"),
+                "{}",
+                answer.text()
+            );
+            assert_eq!(models_shown(&gateway, &key).await, usize::from(permitted));
+        }
+    }
 }
 
 /// Whether a client gets no answer. In TLS 1.3 the refusal reaches it after its own handshake.

@@ -6,6 +6,7 @@ use cedar_policy::{Context, Entities, Entity, EntityId, EntityTypeName, EntityUi
 
 use crate::pipeline::decide::facts::Facts;
 use crate::pipeline::inspect::power::Power;
+use crate::types::peer::ClientCertificate;
 use crate::types::principal::Principal;
 
 /// The actions of the schema that requests ask for.
@@ -114,8 +115,31 @@ pub(super) fn context_of(facts: &Facts) -> Option<Context> {
         ("findings", RestrictedExpression::new_set(findings)),
     ];
     let max_tokens = facts.max_tokens.map(|tokens| ("max_tokens", long(tokens)));
-    let pairs = pairs.into_iter().chain(max_tokens);
+    let certificate = match &facts.certificate {
+        Some(certificate) => Some(("client_certificate", certificate_of(certificate)?)),
+        None => None,
+    };
+    let pairs = pairs.into_iter().chain(max_tokens).chain(certificate);
     Context::from_pairs(pairs.map(|(key, value)| (key.to_owned(), value))).ok()
+}
+
+/// A client's certificate as a record; `None` if Cedar does not take it.
+fn certificate_of(certificate: &ClientCertificate) -> Option<RestrictedExpression> {
+    let text = |text: &str| RestrictedExpression::new_string(text.into());
+    let set = |names: &[Box<str>]| RestrictedExpression::new_set(names.iter().map(|name| text(name)));
+    let pairs = [
+        ("subject", text(&certificate.subject)),
+        ("dns_names", set(&certificate.dns_names)),
+        ("uris", set(&certificate.uris)),
+        ("emails", set(&certificate.emails)),
+        ("sha256", text(&certificate.sha256.to_string())),
+    ];
+    let common_name = certificate
+        .common_name
+        .iter()
+        .map(|name| ("common_name", text(name)));
+    let fields = pairs.into_iter().chain(common_name);
+    RestrictedExpression::new_record(fields.map(|(key, value)| (key.to_owned(), value))).ok()
 }
 
 fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {

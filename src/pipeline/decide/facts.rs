@@ -6,6 +6,7 @@ use crate::dialect::operation::Operation;
 use crate::pipeline::inspect::finding::{Blocked, SecretKind};
 use crate::pipeline::inspect::power::Power;
 use crate::types::ids::{ModelName, UpstreamName};
+use crate::types::peer::ClientCertificate;
 use crate::types::principal::Principal;
 
 /// An upstream and the model that it would be asked for.
@@ -22,6 +23,8 @@ pub struct Candidate {
 pub struct Facts {
     /// Who asks.
     pub principal: Principal,
+    /// The certificate that the client's connection proved, if it did.
+    pub certificate: Option<ClientCertificate>,
     /// For what operation.
     pub endpoint: Operation,
     /// For which model.

@@ -16,7 +16,7 @@ use crate::pipeline::decide::verdict::Granted;
 const PARTS: usize = 32;
 /// How many decisions a part keeps in each of its two generations.
 const DECISIONS_PER_GENERATION: usize = 128;
-/// Facts with more powers, findings and candidates than this are not kept, in all.
+/// Facts with more powers, findings, candidates and names in a certificate than this are not kept, in all.
 const ITEMS_MAX: usize = 64;
 
 /// The permits of one set of policies.
@@ -47,7 +47,10 @@ impl Memory {
 
     /// Keeps what was granted.
     pub(super) fn keep(&self, facts: &Facts, granted: &Arc<Granted>) {
-        let items = facts.powers.len() + facts.findings.len() + facts.candidates.len();
+        let names = facts.certificate.as_ref().map_or(0, |certificate| {
+            certificate.dns_names.len() + certificate.uris.len() + certificate.emails.len()
+        });
+        let items = facts.powers.len() + facts.findings.len() + facts.candidates.len() + names;
         if items > ITEMS_MAX {
             return;
         }

@@ -15,6 +15,7 @@ use crate::pipeline::decide::verdict::{
 use crate::pipeline::inspect::finding::Blocked;
 use crate::types::clock::{Clock, Timestamp};
 use crate::types::ids::ModelName;
+use crate::types::peer::ClientCertificate;
 use crate::types::principal::Principal;
 
 /// Decides a request. The clock only measures how long each stage took.
@@ -51,9 +52,15 @@ pub fn decide(facts: &Facts, policies: &Policies, clock: &dyn Clock) -> Decision
 /// Whether a principal may use a model at all: what the list of models shows.
 ///
 /// Asked as for a plain streamed message without tools.
-pub fn may_invoke(principal: &Principal, model: &ModelName, policies: &Policies) -> bool {
+pub fn may_invoke(
+    principal: &Principal,
+    certificate: Option<&ClientCertificate>,
+    model: &ModelName,
+    policies: &Policies,
+) -> bool {
     let facts = Facts {
         principal: principal.clone(),
+        certificate: certificate.cloned(),
         endpoint: crate::dialect::operation::Operation::Messages,
         requested_model: model.clone(),
         candidates: Vec::new(),

@@ -6,7 +6,9 @@ use crate::dialect::operation::Operation;
 use crate::pipeline::inspect::finding::Blocked;
 use crate::pipeline::inspect::place::{Location, Place};
 use crate::types::clock::{Clock, Timestamp};
+use crate::types::digest::Sha256;
 use crate::types::ids::{KeyId, TenantId, UserId};
+use crate::types::peer::ClientCertificate;
 use crate::types::principal::{Credential, Principal};
 
 struct Stopped;
@@ -30,6 +32,7 @@ fn facts(roles: &[&str]) -> Facts {
             credential: Credential::ApiKey(KeyId::from_uuid(id)),
             session: "s".into(),
         },
+        certificate: None,
         endpoint: Operation::Messages,
         requested_model: "claude-sonnet-4-6".into(),
         candidates: vec![
@@ -195,6 +198,76 @@ fn any_other_fact_or_policy_is_asked_about_again() {
     denial(&facts(&["user"]), &stricter);
 }
 
+fn certificate(uri: &str) -> ClientCertificate {
+    ClientCertificate {
+        subject: "CN=ann".into(),
+        common_name: Some("ann".into()),
+        dns_names: vec!["ann.laptops.test".into()],
+        uris: vec![uri.into()],
+        emails: Vec::new(),
+        sha256: Sha256::of(uri.as_bytes()),
+    }
+}
+
+#[test]
+fn policies_see_the_certificate_of_the_connection() {
+    let fleet = "spiffe://acme.test/fleet";
+    let print = certificate(fleet).sha256;
+    let check = |condition: &str| {
+        let text = format!(
+            r#"@id("fleet-only") forbid (principal, action == Action::"connect", resource)
+               unless {{ context has client_certificate && {condition} }};"#
+        );
+        let policies = policies(&text);
+        let mut facts = facts(&["user"]);
+        assert_eq!(
+            *denial(&facts, &policies).rule,
+            ["fleet-only".into()],
+            "no certificate"
+        );
+        facts.certificate = Some(certificate(fleet));
+        assert_eq!(permit(&facts, &policies).remembered_in(), None, "{condition}");
+        assert!(permit(&facts, &policies).remembered_in().is_some());
+        facts.certificate = Some(ClientCertificate {
+            common_name: None,
+            dns_names: Vec::new(),
+            ..certificate("spiffe://acme.test/other")
+        });
+        assert_eq!(
+            *denial(&facts, &policies).rule,
+            ["fleet-only".into()],
+            "{condition}"
+        );
+    };
+    check(&format!(r#"context.client_certificate.uris.contains("{fleet}")"#));
+    check(r#"context.client_certificate.dns_names.contains("ann.laptops.test")"#);
+    check(r#"context.client_certificate has common_name && context.client_certificate.common_name == "ann""#);
+    check(&format!(r#"context.client_certificate.sha256 == "{print}""#));
+}
+
+#[test]
+fn a_permit_is_remembered_for_the_very_certificate_that_it_was_given_on() {
+    let policies = policies("");
+    let mut facts = facts(&["user"]);
+    facts.certificate = Some(certificate("spiffe://acme.test/fleet"));
+    permit(&facts, &policies);
+    // The same names, issued anew: other bytes, so another certificate.
+    let issued_anew = ClientCertificate {
+        sha256: Sha256::of(b"issued anew"),
+        ..certificate("spiffe://acme.test/fleet")
+    };
+    for other in [
+        None,
+        Some(issued_anew),
+        Some(certificate("spiffe://acme.test/other")),
+    ] {
+        let mut changed = facts.clone();
+        changed.certificate = other;
+        assert_eq!(permit(&changed, &policies).remembered_in(), None);
+    }
+    assert!(permit(&facts, &policies).remembered_in().is_some());
+}
+
 #[test]
 fn what_is_remembered_is_bounded_and_what_is_used_stays() {
     let policies = policies("");
@@ -336,7 +409,7 @@ fn lists_the_models_that_may_be_invoked() {
     let check = |role: &str, model: &str, expected: bool| {
         let principal = facts(&[role]).principal;
         assert_eq!(
-            may_invoke(&principal, &model.into(), &policies),
+            may_invoke(&principal, None, &model.into(), &policies),
             expected,
             "{role} {model}"
         );
