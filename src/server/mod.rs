@@ -18,4 +18,5 @@ pub mod run;
 pub mod service;
 pub mod simulated;
 pub mod snapshot;
+pub mod watchdog;
 pub mod wishes;

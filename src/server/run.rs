@@ -15,7 +15,8 @@ use crate::gateway::{Entrance, EntranceSettings};
 use crate::server::assemble::{self, Node, StartError};
 use crate::server::health::{self, Health};
 use crate::server::reload::Watched;
-use crate::server::service::{self, Passed, Vital};
+use crate::server::service::{self, Passed};
+use crate::server::watchdog::{self, Vital};
 use crate::server::wishes::{Ears, Stop, Wishes};
 use crate::server::{certificates, listen};
 
@@ -115,11 +116,13 @@ pub async fn run(
         work.spawn(reloader.run(assemble::finished(&finishing), Arc::clone(&wishes.reload)));
     }
     let vital = Vital {
-        journal: Arc::clone(node.gateway.ledger.journal()),
-        public: first.filter(|_| tls.is_none()),
+        gateway: Arc::clone(&node.gateway),
+        public: whereabouts.public.clone(),
+        tls: tls.clone(),
+        proxy_protocol: config.server.proxy_protocol,
         stopping,
     };
-    work.spawn(service::watchdog(vital, finishing.clone()));
+    work.spawn(watchdog::watchdog(vital, finishing.clone()));
     work.spawn(metrics(health.clone(), listeners.metrics, finishing.clone()));
     if let Some(tls) = tls {
         work.spawn(certificates::watch(tls, finishing));

@@ -2,17 +2,11 @@
 //!
 //! Without a manager nothing is said and nothing is handed over.
 
-use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::net::TcpListener;
 use std::time::Duration;
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::sync::watch;
-
-use crate::journal::Journal;
 
 /// The name under which the socket of `/metrics` is handed over (`FileDescriptorName=metrics`); all
 /// others are public.
@@ -82,55 +76,12 @@ pub fn stopping(status: &str) {
     say(&[NotifyState::Stopping, NotifyState::Status(status)]);
 }
 
-/// What has to answer for the process to count as alive.
-pub struct Vital {
-    /// Its writer thread has to come round.
-    pub journal: Arc<Journal>,
-    /// A plain public listener that has to answer; none where all speak TLS.
-    pub public: Option<SocketAddr>,
-    /// True once the listeners are closed.
-    pub stopping: watch::Receiver<bool>,
+/// How long the manager's watchdog (`WatchdogSec=`) waits between signs of life; none where it is off.
+pub fn watchdog_patience() -> Option<Duration> {
+    sd_notify::watchdog_enabled()
 }
 
-/// Feeds the manager's watchdog (`WatchdogSec=`) twice in its time, as long as everything that is
-/// vital answers; until `finishing` turns true.
-pub async fn watchdog(vital: Vital, mut finishing: watch::Receiver<bool>) {
-    let Some(patience) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    let pause = patience / 2;
-    loop {
-        match tokio::time::timeout(pause, vital.answers()).await {
-            Ok(Ok(())) => say(&[NotifyState::Watchdog]),
-            Ok(Err(what)) => tracing::error!(what, "no sign of life; the watchdog is not fed"),
-            Err(_) => tracing::error!("no sign of life in time; the watchdog is not fed"),
-        }
-        tokio::select! {
-            _ = finishing.wait_for(|finish| *finish) => return,
-            () = tokio::time::sleep(pause.min(LONGEST_PAUSE)) => {}
-        }
-    }
-}
-
-/// How rarely signs of life are looked for, at most.
-const LONGEST_PAUSE: Duration = Duration::from_secs(15);
-
-impl Vital {
-    async fn answers(&self) -> Result<(), &'static str> {
-        self.journal.answers().await.map_err(|_| "the journal's writer")?;
-        match self.public {
-            Some(address) if !*self.stopping.borrow() => {
-                asked(address).await.map_err(|_| "the public listener")
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Whether whoever listens there says anything at all to a request.
-async fn asked(address: SocketAddr) -> std::io::Result<()> {
-    let mut connection = TcpStream::connect(address).await?;
-    let request = b"HEAD / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    connection.write_all(request).await?;
-    connection.read_u8().await.map(|_| ())
+/// A sign of life.
+pub fn alive() {
+    say(&[NotifyState::Watchdog]);
 }

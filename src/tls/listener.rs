@@ -73,6 +73,11 @@ impl ListenerTls {
         Ok(())
     }
 
+    /// The certificate that new connections are shown.
+    pub fn leaf(&self) -> Option<CertificateDer<'static>> {
+        self.current.load().pair.cert.first().cloned()
+    }
+
     /// The files, for whoever watches them.
     pub const fn files(&self) -> &Files {
         &self.files

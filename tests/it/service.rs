@@ -1,16 +1,19 @@
 //! Under a service manager: what it is told, and the sockets that it hands over.
 
 use std::collections::VecDeque;
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 
 use crate::support::anthropic_sim;
-use crate::support::client::{Call, Connection};
+use crate::support::client::{Call, Connection, GATEWAY_NAME};
 use crate::support::gateway::{Gateway, Launch};
 use crate::support::home::Home;
 use crate::support::prompt::ask;
+use crate::support::scrape::value;
 use crate::support::setup::Setup;
+use crate::support::tls::Authority;
 use crate::support::wait::until;
 
 /// The service manager's end.
@@ -47,6 +50,19 @@ impl Manager {
             None
         })
         .await
+    }
+
+    /// Everything that was said so far, heard before or not, is forgotten; how often it was this line.
+    fn forget(&mut self, line: &str) -> usize {
+        let mut buffer = [0u8; 4096];
+        while let Ok(bytes) = self.socket.recv(&mut buffer) {
+            self.heard
+                .push_back(String::from_utf8_lossy(&buffer[..bytes]).into_owned());
+        }
+        let all: Vec<String> = self.heard.drain(..).collect();
+        all.iter()
+            .filter(|message| message.lines().any(|found| found == line))
+            .count()
     }
 }
 
@@ -111,4 +127,96 @@ async fn sockets_for_another_process_are_left_alone() {
     let address = socket.local_addr().unwrap();
     let gateway = Gateway::launch(Launch::Shell(SCRIPT, socket), home, environment).await;
     assert_ne!(gateway.address, address);
+}
+
+/// How often the gateway says that it does not feed the watchdog.
+fn complaints(gateway: &Gateway) -> usize {
+    gateway.log().matches("the watchdog is not fed").count()
+}
+
+/// A gateway whose public socket the test holds, too, and its manager with half a second of patience.
+async fn watched(setup: Setup) -> (Gateway, Manager, Arc<TcpListener>) {
+    const SCRIPT: &str = "LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=public \
+                          exec \"$0\" gateway --config \"$1\" 3<&0 </dev/null";
+    let (home, mut environment) = setup.write();
+    let mut manager = Manager::new(&home, &mut environment);
+    environment.push(("WATCHDOG_USEC".to_owned(), "500000".to_owned()));
+    let socket = Arc::new(TcpListener::bind("127.0.0.1:0").unwrap());
+    let gateway = Gateway::launch(Launch::Shell(SCRIPT, socket.clone()), home, environment).await;
+    manager.hears("READY=1").await;
+    (gateway, manager, socket)
+}
+
+/// What a server of TLS needs that wants to know its clients.
+fn strict_tls(setup: Setup) -> Setup {
+    let (authority, clients) = (Authority::new("listener"), Authority::new("clients"));
+    setup
+        .tls(
+            &authority.server(&[GATEWAY_NAME]),
+            ", client_ca = \"clients.pem\", client_certificate = \"required\"",
+        )
+        .file("clients.pem", &clients.pem())
+}
+
+/// The process lives, its journal writes, `/healthz` answers, and nobody can connect any more: the
+/// socket stopped listening. That is no sign of life.
+async fn check_a_dead_listener_starves_the_watchdog(setup: Setup) {
+    let (mut gateway, mut manager, socket) = watched(setup).await;
+    for _ in 0..3 {
+        manager.hears("WATCHDOG=1").await;
+    }
+    assert_eq!(complaints(&gateway), 0, "{}", gateway.log());
+    let socket = TcpStream::from(OwnedFd::from(socket.try_clone().unwrap()));
+    socket.shutdown(Shutdown::Both).unwrap();
+    assert!(TcpStream::connect(gateway.address).is_err(), "nobody listens");
+    until("a complaint", async || (complaints(&gateway) >= 1).then_some(())).await;
+    manager.forget("WATCHDOG=1");
+    until("further complaints", async || {
+        (complaints(&gateway) >= 5).then_some(())
+    })
+    .await;
+    assert_eq!(manager.forget("WATCHDOG=1"), 0, "{}", gateway.log());
+    assert!(gateway.is_running());
+    let health = Connection::open(gateway.metrics)
+        .await
+        .call(&Call::new("GET", "/healthz"))
+        .await;
+    assert_eq!(health.status, 200, "all else is well");
+}
+
+#[tokio::test]
+async fn a_listener_that_is_dead_starves_the_watchdog() {
+    let sim = anthropic_sim::start().await;
+    check_a_dead_listener_starves_the_watchdog(Setup::anthropic(&sim)).await;
+    check_a_dead_listener_starves_the_watchdog(strict_tls(Setup::anthropic(&sim))).await;
+}
+
+#[tokio::test]
+async fn the_watchdog_is_fed_behind_proxies_and_while_connections_are_turned_away() {
+    let sim = anthropic_sim::start().await;
+    for tls in [false, true] {
+        let setup = Setup::anthropic(&sim)
+            .set("server", "trusted_proxies", "[\"127.0.0.0/8\"]")
+            .set("server", "proxy_protocol", "true");
+        let setup = if tls { strict_tls(setup) } else { setup };
+        let (gateway, mut manager, _socket) = watched(setup).await;
+        for _ in 0..3 {
+            manager.hears("WATCHDOG=1").await;
+        }
+        assert_eq!(complaints(&gateway), 0, "{}", gateway.log());
+    }
+    // With TLS a connection is counted after its handshake, which is all that is looked for.
+    let setup = Setup::anthropic(&sim).set("server", "connections_max", "2");
+    let (gateway, mut manager, _socket) = watched(setup).await;
+    let mut held = Vec::new();
+    until("no further connection to be taken", async || {
+        held.push(TcpStream::connect(gateway.address).unwrap());
+        (value(&gateway, "tollgate_connections_shed_total").await > 0.0).then_some(())
+    })
+    .await;
+    manager.forget("WATCHDOG=1");
+    for _ in 0..3 {
+        manager.hears("WATCHDOG=1").await;
+    }
+    assert_eq!(complaints(&gateway), 0, "{}", gateway.log());
 }
