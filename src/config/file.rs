@@ -253,6 +253,8 @@ pub struct Timeouts {
     pub total: Span,
     /// Receiving a request's body.
     pub body: Span,
+    /// The longest wait for the head of a request, that of an idle connection included.
+    pub client_idle: Span,
     /// A client that reads nothing.
     pub client_write: Span,
     /// Silence after which a ping goes to the client.

@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use pingora_core::apps::{
@@ -23,9 +22,6 @@ use crate::gateway::{Gateway, preface};
 use crate::tls::identity;
 use crate::tls::listener::ListenerTls;
 use crate::types::peer::Peer;
-
-/// The longest time in which a head has to arrive, the wait of an idle connection included.
-pub(super) const HEAD_DEADLINE: Duration = Duration::from_secs(75);
 
 /// Requests that one HTTP/2 connection may have in flight.
 const H2_STREAMS_MAX: u32 = 100;
@@ -62,7 +58,6 @@ impl Entrance {
     pub fn new(gateway: Arc<Gateway>, tls: Option<Arc<ListenerTls>>, settings: EntranceSettings) -> Self {
         let mut options = HttpServerOptions::default();
         options.h2c = settings.h2c;
-        options.h2_idle_timeout = Some(HEAD_DEADLINE);
         let proxy_protocol = settings
             .proxy_protocol
             .then(|| Arc::new(ProxyProtocol::new(Arc::clone(&gateway))));
@@ -117,15 +112,19 @@ impl Entrance {
 impl ServerApp for Entrance {
     async fn process_new(self: &Arc<Self>, stream: Stream, shutdown: &ShutdownWatch) -> Option<Stream> {
         let gateway = &self.gateway;
-        let connections_max = gateway.snapshot.load().connections_max;
+        let (connections_max, client_idle) = {
+            let snapshot = gateway.snapshot.load();
+            (snapshot.connections_max, snapshot.client_idle)
+        };
         let Some(_connection) = gateway.connections.enter_below(connections_max) else {
             gateway.metrics.shed_connections.inc();
             return None;
         };
         let mut options = self.options.clone();
+        options.h2_idle_timeout = Some(client_idle);
         let mut stream = stream;
         if stream.get_ssl().is_none() && (options.h2c || self.proxy_protocol.is_some()) {
-            let before = tokio::time::timeout(HEAD_DEADLINE, self.before_plain(stream)).await;
+            let before = tokio::time::timeout(client_idle, self.before_plain(stream)).await;
             (stream, options.h2c) = before.ok()??;
         }
         let peer = self.peer(&stream)?;
@@ -138,7 +137,7 @@ impl ServerApp for Entrance {
         // Once a request has begun, deadlines of its own hold; until then there is this one, which
         // covers the HTTP/2 preface, too.
         let silence = async {
-            tokio::time::sleep(HEAD_DEADLINE).await;
+            tokio::time::sleep(client_idle).await;
             if door.begun.load(Ordering::Relaxed) {
                 std::future::pending::<()>().await;
             }
@@ -169,9 +168,14 @@ impl HttpServerApp for Door {
         self.begun.store(true, Ordering::Relaxed);
         let gateway = &self.gateway;
         let mut stopping = shutdown.clone();
+        if session.get_keepalive().is_some() {
+            // Without a limit of Pingora's: the one below covers the wait between requests, too.
+            session.set_keepalive(Some(0));
+        }
+        let client_idle = gateway.snapshot.load().client_idle;
         let read = tokio::select! {
             biased;
-            read = tokio::time::timeout(HEAD_DEADLINE, session.read_request()) => read,
+            read = tokio::time::timeout(client_idle, session.read_request()) => read,
             _ = stopping.wait_for(|stopping| *stopping) => return None,
         };
         match read {

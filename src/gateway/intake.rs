@@ -84,7 +84,8 @@ impl Intake {
         }
     }
 
-    /// Reads the whole body.
+    /// Reads the whole body. Trailers behind it are read and dropped: none of them counts as a header (RFC 9110,
+    /// 6.5.1), no policy sees them, and upstreams get none.
     ///
     /// # Errors
     /// A [`Refusal`]: encoded (415), too large (413), truncated or slow (408), no room (503).

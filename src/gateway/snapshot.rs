@@ -39,6 +39,8 @@ pub struct Snapshot {
     pub requests_in_flight_max: usize,
     /// Connections of clients that are open at once.
     pub connections_max: usize,
+    /// The longest wait for the head of a request, that of an idle connection included.
+    pub client_idle: Duration,
     /// The largest JSON answer, in bytes.
     pub answer_bytes_max: usize,
     /// The longest silence of an upstream inside an answer.

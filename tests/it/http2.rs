@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use http::{HeaderMap, HeaderName};
 use serde_json::json;
 
 use crate::support::anthropic_sim;
@@ -255,4 +256,89 @@ async fn an_idle_connection_does_not_hold_up_the_end() {
         told.elapsed()
     );
     let _ = connection.closed().await;
+}
+
+#[tokio::test]
+async fn a_quiet_connection_is_closed_and_a_busy_one_is_not() {
+    let gate = Gate::new();
+    let upstream = begun(&gate).await;
+    let mut gateway = Setup::anthropic(&upstream)
+        .set("server", "h2c", "true")
+        .set("timeouts", "client_idle", "\"1s\"")
+        .start()
+        .await;
+    let call = Call::messages(&gateway.any_key().await, &ask_stream("hello"));
+    gateway.protocol = Protocol::Http2;
+    // The upstream is silent for longer than a quiet connection may live.
+    let mut busy = gateway.connect_http2().await;
+    let (_, mut body) = busy.open(&call).await.expect("an answer begins");
+    assert!(body.piece().await.expect("a piece").is_some());
+    // One after a request, one before any; and their brothers of HTTP/1.1.
+    let mut quiet = gateway.connect_http2().await;
+    assert_eq!(quiet.call(&Call::new("GET", "/")).await.status, 200);
+    let asked = Instant::now();
+    let silent = gateway.connect_http2().await;
+    let mut plain = gateway.connect().await;
+    assert_eq!(plain.call(&Call::new("GET", "/")).await.status, 200);
+    let mut slow = gateway.connect().await;
+    slow.send(b"GET / HTTP/1.1\r\nhost: gate").await;
+    quiet.given_up().await;
+    assert!(
+        asked.elapsed() >= Duration::from_millis(900),
+        "closed after {:?}",
+        asked.elapsed()
+    );
+    silent.given_up().await;
+    assert_eq!(plain.rest().await, b"");
+    assert_eq!(slow.rest().await, b"");
+    gate.open();
+    let mut text = Vec::new();
+    while let Some(piece) = body.piece().await.expect("the stream ends properly") {
+        text.extend_from_slice(&piece);
+    }
+    assert!(String::from_utf8_lossy(&text).contains("message_stop"));
+}
+
+#[tokio::test]
+async fn trailers_are_no_headers_and_go_nowhere() {
+    let sim = anthropic_sim::start().await;
+    let gateway = plain(&sim).await;
+    let key = gateway.any_key().await;
+    let mut connection = gateway.connect_http2().await;
+    let trailers: HeaderMap = [
+        ("x-api-key", key.as_str()),
+        ("anthropic-beta", "of-the-trailer"),
+        ("x-checksum", "of-the-trailer"),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.parse::<HeaderName>().unwrap(), value.parse().unwrap()))
+    .collect();
+    let call = Call::messages(&key, &ask("hello"));
+    let status = connection.call_with_trailers(&call, trailers.clone()).await;
+    assert_eq!(status.expect("an answer"), 200);
+    let upstream = sim.bytes();
+    let text = String::from_utf8_lossy(&upstream);
+    assert!(!text.contains("of-the-trailer") && !text.contains(&key), "{text}");
+    assert_eq!(
+        sim.last().body,
+        ask("hello").to_string().into_bytes(),
+        "the body as it came"
+    );
+    // A credential behind the body is none.
+    let bare = Call::post("/v1/messages", &ask("hello"));
+    let status = connection.call_with_trailers(&bare, trailers).await;
+    assert_eq!(status.expect("an answer"), 401);
+    assert_eq!(sim.count(), 1);
+    // The same in chunks of HTTP/1.1.
+    let body = ask("hello").to_string();
+    let request = format!(
+        "POST /v1/messages HTTP/1.1\r\nhost: gateway.test\r\nx-api-key: {key}\r\ncontent-type: application/json\r\n\
+         transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\nx-checksum: of-the-trailer\r\n\r\n",
+        body.len()
+    );
+    let mut plain = gateway.connect().await;
+    plain.send(request.as_bytes()).await;
+    let answer = plain.answer("POST").await.expect("an answer");
+    assert!(answer.status == 200, "{}", answer.text());
+    assert!(!String::from_utf8_lossy(&sim.bytes()).contains("of-the-trailer"));
 }

@@ -20,8 +20,21 @@ fn installed(name: &str) -> PathBuf {
         .join(name)
 }
 
-/// What an SDK is tried over: the kind of the upstream, and whether the gateway serves TLS.
-const ARRANGEMENTS: [(&str, bool); 3] = [("anthropic", false), ("openai", false), ("anthropic", true)];
+/// What the gateway's clients speak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Spoken {
+    Plain,
+    Tls,
+    /// HTTP/2, as TLS negotiates it.
+    Http2,
+}
+
+/// What an SDK is tried over: the kind of the upstream, and how it is spoken to the gateway.
+const ARRANGEMENTS: [(&str, Spoken); 3] = [
+    ("anthropic", Spoken::Plain),
+    ("openai", Spoken::Plain),
+    ("anthropic", Spoken::Tls),
+];
 
 async fn gateway_over(kind: &str, authority: Option<&Authority>) -> (Gateway, Upstream) {
     let withheld = r#"@id("opus-is-for-services") forbid (principal in Role::"user", action == Action::"invoke",
@@ -49,13 +62,14 @@ async fn gateway_over(kind: &str, authority: Option<&Authority>) -> (Gateway, Up
 }
 
 /// Runs a script of `tests/sdk` with the addresses it needs; its output is shown when it fails.
-async fn check(program: PathBuf, script: &str) {
+async fn check(program: PathBuf, script: &str, arrangements: &[(&str, Spoken)]) {
     assert!(
         program.exists(),
         "{} is not installed; run scripts/test",
         program.display()
     );
-    for (kind, secured) in ARRANGEMENTS {
+    for &(kind, spoken) in arrangements {
+        let secured = spoken != Spoken::Plain;
         let authority = secured.then(|| Authority::new("operator"));
         let (gateway, upstream) = gateway_over(kind, authority.as_ref()).await;
         let scheme = if secured { "https" } else { "http" };
@@ -75,6 +89,9 @@ async fn check(program: PathBuf, script: &str) {
                 .env("SSL_CERT_FILE", gateway.home.join("ca.pem"))
                 .env("NODE_EXTRA_CA_CERTS", gateway.home.join("ca.pem"));
         }
+        if spoken == Spoken::Http2 {
+            command.env("TOLLGATE_HTTP2", "1");
+        }
         let output = tokio::task::spawn_blocking(move || command.output())
             .await
             .unwrap()
@@ -92,15 +109,36 @@ async fn check(program: PathBuf, script: &str) {
 
 #[tokio::test]
 async fn python_0() {
-    check(installed("python-0/bin/python"), "anthropic_sdk.py").await;
+    check(
+        installed("python-0/bin/python"),
+        "anthropic_sdk.py",
+        &ARRANGEMENTS,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn python_2() {
-    check(installed("python-2/bin/python"), "anthropic_sdk.py").await;
+    check(
+        installed("python-2/bin/python"),
+        "anthropic_sdk.py",
+        &ARRANGEMENTS,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn python_2_over_http2() {
+    let arrangements = [("anthropic", Spoken::Http2), ("openai", Spoken::Http2)];
+    check(
+        installed("python-2/bin/python"),
+        "anthropic_sdk.py",
+        &arrangements,
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn typescript() {
-    check(installed("node/bin/node"), "anthropic_sdk.mjs").await;
+    check(installed("node/bin/node"), "anthropic_sdk.mjs", &ARRANGEMENTS).await;
 }

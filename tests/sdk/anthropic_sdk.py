@@ -14,7 +14,18 @@ WEATHER = {
     "input_schema": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
 }
 
-client = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=0, timeout=30)
+SPOKEN = set()
+
+
+def transport():
+    """What the SDK speaks through: by default HTTP/1.1, with TOLLGATE_HTTP2 what TLS negotiates."""
+    if not os.environ.get("TOLLGATE_HTTP2"):
+        return {}
+    note = lambda response: SPOKEN.add(response.http_version)
+    return {"http_client": anthropic.DefaultHttpxClient(http2=True, event_hooks={"response": [note]})}
+
+
+client = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=0, timeout=30, **transport())
 
 
 def ask(text, **more):
@@ -49,7 +60,7 @@ def stream_helper():
 
 
 def auth_token():
-    other = anthropic.Anthropic(base_url=URL, auth_token=KEY, max_retries=0)
+    other = anthropic.Anthropic(base_url=URL, auth_token=KEY, max_retries=0, **transport())
     assert text_of(other.messages.create(**ask("hello"))) == TEXT
 
 
@@ -115,7 +126,7 @@ def errors():
 
 
 def refusals_are_not_retried():
-    patient = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=5, timeout=5)
+    patient = anthropic.Anthropic(base_url=URL, api_key=KEY, max_retries=5, timeout=5, **transport())
     withheld = {**ask("hello"), "model": "claude-opus-4-8"}
     raises(anthropic.PermissionDeniedError, 403, lambda: patient.messages.create(**withheld))
 
@@ -166,4 +177,6 @@ for check in CHECKS:
         traceback.print_exc()
 if failed:
     raise SystemExit(f"anthropic {anthropic.__version__}: {failed} of {len(CHECKS)} failed")
+if os.environ.get("TOLLGATE_HTTP2") and SPOKEN != {"HTTP/2"}:
+    raise SystemExit(f"spoken was {SPOKEN}")
 print(f"anthropic {anthropic.__version__}: all passed")

@@ -129,6 +129,7 @@ pub fn compile(
         intake: Arc::new(intake(config, before)),
         requests_in_flight_max: config.server.requests_in_flight_max,
         connections_max: config.server.connections_max,
+        client_idle: config.timeouts.client_idle.0,
         answer_bytes_max: config.server.answer_bytes_max.as_usize(),
         idle: config.timeouts.idle.0,
         ping: config.timeouts.ping.0,

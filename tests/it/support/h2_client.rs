@@ -5,6 +5,7 @@ use std::io;
 use bytes::Bytes;
 use h2::client::SendRequest;
 use h2::{Reason, RecvStream, SendStream};
+use http::HeaderMap;
 use tokio::task::JoinHandle;
 
 use crate::support::client::{Answer, Call, GATEWAY_NAME};
@@ -79,6 +80,21 @@ impl H2Connection {
         Ok((as_head(&head), body))
     }
 
+    /// Sends a request with these trailers behind its body.
+    ///
+    /// # Errors
+    /// The stream or the connection was reset.
+    pub async fn call_with_trailers(&mut self, call: &Call, trailers: HeaderMap) -> Result<u16, h2::Error> {
+        let mut requests = within("a free stream", self.requests.clone().ready()).await?;
+        let (answer, mut upload) = requests.send_request(as_request(call), false)?;
+        for piece in call.pieces() {
+            upload.send_data(Bytes::from(piece), false)?;
+        }
+        upload.send_trailers(trailers)?;
+        let head = within("an answer's head", answer).await?;
+        Ok(head.status().as_u16())
+    }
+
     /// Sends a request and reads its whole answer.
     pub async fn call(&mut self, call: &Call) -> Answer {
         let (head, mut body) = self
@@ -100,7 +116,13 @@ impl H2Connection {
         }
     }
 
-    /// Waits until the gateway has closed the connection, properly or not.
+    /// Waits until the gateway closes the connection, which this side would keep open.
+    pub async fn given_up(mut self) {
+        let ended = within("the connection's end", &mut self.driver).await;
+        drop(ended.expect("no panic in the driver"));
+    }
+
+    /// Gives the connection up and waits until it is closed, properly or not.
     pub async fn closed(self) -> Result<(), h2::Error> {
         drop(self.requests);
         within("the connection's end", self.driver)
