@@ -12,6 +12,7 @@ use pingora_http::ResponseHeader;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::gateway::attempts::Question;
 use crate::gateway::respond::{self, Extra};
 use crate::pipeline::forward::answer::{Answer, BodyFault};
 use crate::pipeline::route::guard::Ticket;
@@ -57,6 +58,8 @@ pub(super) struct Pump<'a> {
     pub(super) cut: watch::Receiver<bool>,
     /// The place at the upstream, which has proven itself with the first piece.
     pub(super) ticket: &'a mut Ticket,
+    /// What was asked; dropped with the first byte.
+    pub(super) question: &'a mut Option<Question>,
     /// When the first byte of the answer went out.
     pub(super) first_byte: Option<Instant>,
 }
@@ -177,6 +180,7 @@ impl Pump<'_> {
             self.session.write_response_header(Box::new(head)).await?;
             self.first_byte = Some(Instant::now());
             self.ticket.settle(Verdict::Good);
+            *self.question = None;
         }
         Ok(())
     }

@@ -10,7 +10,7 @@ use pingora_core::protocols::http::ServerSession;
 use tokio::sync::watch;
 
 use crate::dialect::operation::Operation;
-use crate::gateway::attempts::Attempts;
+use crate::gateway::attempts::{Attempts, Question};
 use crate::gateway::context::Context;
 use crate::gateway::intake::Body;
 use crate::gateway::proxy::Gateway;
@@ -69,11 +69,9 @@ impl From<Refusal> for Refused {
 
 /// What the stages before the record came to.
 struct Decided {
-    inspection: Inspection,
+    question: Question,
     permit: Permit,
     candidates: Vec<Candidate>,
-    /// The room that the body takes; freed when the exchange is over.
-    body: Body,
     /// When the body had been read.
     read_at: Instant,
     /// When the decision was made.
@@ -121,7 +119,13 @@ pub(super) async fn serve(
         Err(refused) => return decline(gateway, session, context, &envelope, refused).await,
     };
     let mut watch = gateway.metrics.stages.watch(decided.at);
-    let opened = record::open(&gateway.ledger, &envelope, &decided.inspection, &decided.permit).await;
+    let opened = record::open(
+        &gateway.ledger,
+        &envelope,
+        &decided.question.inspection,
+        &decided.permit,
+    )
+    .await;
     let record = match opened {
         Ok(record) => record,
         Err(error) => {
@@ -210,10 +214,9 @@ async fn decide_request(
         Decision::Permit(permit) => {
             let candidates = permitted(candidates, &permit);
             Ok(Decided {
-                inspection,
+                question: Question::new(inspection, body),
                 permit,
                 candidates,
-                body,
                 read_at,
                 at: watch.last(),
             })
@@ -295,12 +298,12 @@ async fn forward(
         snapshot,
         context,
         envelope,
-        &decided.inspection,
+        decided.question,
         &decided.candidates,
     );
     let told = tokio::select! {
         biased;
-        told = Box::pin(attempts.run(session, &record)) => Some(told),
+        told = attempts.run(session, &record) => Some(told),
         () = overdue(gateway.cut.clone()) => None,
     };
     let told = match told {
@@ -308,7 +311,6 @@ async fn forward(
         None => attempts.cut_off(session).await,
     };
     gateway.metrics.open_requests.dec();
-    drop(decided.body);
     attempts.count();
     let route = attempts.route();
     let close = attempts.into_close();

@@ -85,8 +85,13 @@ impl Attempts<'_> {
         prepared: Prepared,
         answer: Answer,
     ) -> pingora_error::Result<Tried> {
-        let mut rewriter = answers::rewriter(prepared.answer, self.context.id);
-        let extra = dropped_extra(&prepared.dropped);
+        let Prepared {
+            answer: plan,
+            dropped,
+            ..
+        } = prepared;
+        let mut rewriter = answers::rewriter(plan, self.context.id);
+        let extra = dropped_extra(&dropped);
         let mut pump = Pump {
             session,
             rewriter: &mut rewriter,
@@ -99,10 +104,11 @@ impl Attempts<'_> {
             },
             cut: self.gateway.cut.clone(),
             ticket,
+            question: &mut self.question,
             first_byte: None,
         };
         self.gateway.metrics.open_streams.inc();
-        let ended = Box::pin(pump.run(answer)).await;
+        let ended = pump.run(answer).await;
         self.gateway.metrics.open_streams.dec();
         let first_byte = pump.first_byte.map(tokio::time::Instant::into_std);
         self.close.ttfb_us = first_byte.map(|at| micros(at.duration_since(self.context.started)));

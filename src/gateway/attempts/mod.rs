@@ -17,6 +17,7 @@ use pingora_core::protocols::http::ServerSession;
 
 use crate::gateway::answers::{self, Reply};
 use crate::gateway::context::Context;
+use crate::gateway::intake::Body;
 use crate::gateway::proxy::Gateway;
 use crate::gateway::refuse;
 use crate::gateway::snapshot::Snapshot;
@@ -42,13 +43,32 @@ pub(super) struct Attempts<'a> {
     snapshot: &'a Snapshot,
     context: &'a Context,
     envelope: &'a Envelope,
-    inspection: &'a Inspection,
+    /// What is asked, until an answer has begun: then nobody is asked again, and a stream that lasts for
+    /// minutes holds no conversation in memory.
+    question: Option<Question>,
     close: Close,
     /// The candidate tried last.
     last: Option<&'a Candidate>,
     candidates: &'a [Candidate],
     /// What the next attempt is to an upstream's retry budget.
     next: guard::Attempt,
+}
+
+/// What candidates are asked.
+pub(super) struct Question {
+    /// The request, as it was inspected.
+    pub(super) inspection: Inspection,
+    /// The body takes room until this is dropped.
+    _body: Body,
+}
+
+impl Question {
+    pub(super) const fn new(inspection: Inspection, body: Body) -> Self {
+        Self {
+            inspection,
+            _body: body,
+        }
+    }
 }
 
 /// What one candidate came to.
@@ -68,17 +88,17 @@ impl<'a> Attempts<'a> {
         snapshot: &'a Snapshot,
         context: &'a Context,
         envelope: &'a Envelope,
-        inspection: &'a Inspection,
+        question: Question,
         candidates: &'a [Candidate],
     ) -> Self {
         let mut close = Close::bare(envelope.act(), Outcome::Error);
-        close.redactions = u32::try_from(inspection.splices().len()).unwrap_or(u32::MAX);
+        close.redactions = u32::try_from(question.inspection.splices().len()).unwrap_or(u32::MAX);
         Self {
             gateway,
             snapshot,
             context,
             envelope,
-            inspection,
+            question: Some(question),
             close,
             last: None,
             candidates,
@@ -180,7 +200,10 @@ impl<'a> Attempts<'a> {
         ticket: &mut Ticket,
     ) -> pingora_error::Result<Tried> {
         let mut watch = self.gateway.metrics.stages.watch(Instant::now());
-        let prepared = match prepare(self.inspection, candidate) {
+        let Some(question) = &self.question else {
+            return Ok(Tried::Over);
+        };
+        let prepared = match prepare(&question.inspection, candidate) {
             Ok(prepared) => prepared,
             Err(unprepared) => return Ok(Tried::Failed(failures::unprepared_reply(&unprepared))),
         };

@@ -28,14 +28,25 @@ pub enum BodyFault {
 /// An answer. Dropping it unfinished closes the connection, which is how a cancelled request
 /// stops costing tokens.
 pub struct Answer {
-    pub(super) connector: Arc<Connector>,
-    pub(super) session: HttpSession,
-    pub(super) peer: HttpPeer,
+    connector: Arc<Connector>,
+    // Boxed, because an answer is handed on from future to future, and each has room for all of it.
+    session: Box<HttpSession>,
+    peer: Box<HttpPeer>,
     /// Whether the connection may serve another request afterwards.
-    pub(super) pooled: bool,
+    pooled: bool,
 }
 
 impl Answer {
+    /// The answer that begins on this session with this peer.
+    pub(super) fn new(connector: Arc<Connector>, session: HttpSession, peer: HttpPeer, pooled: bool) -> Self {
+        Self {
+            connector,
+            session: Box::new(session),
+            peer: Box::new(peer),
+            pooled,
+        }
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         self.session
@@ -84,9 +95,10 @@ impl Answer {
     /// Gives the connection back for reuse. Only after the body's proper end.
     pub async fn release(self) {
         if self.pooled {
-            self.connector
-                .release_http_session(self.session, &self.peer, Some(POOLED_FOR))
-                .await;
+            let released = self
+                .connector
+                .release_http_session(*self.session, &*self.peer, Some(POOLED_FOR));
+            Box::pin(released).await;
         }
     }
 }

@@ -123,11 +123,9 @@ impl Engine {
 
     async fn connect(&self, upstream: &Upstream, to: &HttpPeer) -> Result<(HttpSession, bool), Failure> {
         let began = Instant::now();
-        let (mut session, reused) = self
-            .connector
-            .get_http_session(to)
-            .await
-            .map_err(Failure::Connect)?;
+        // Handshakes need much state for a short time; a stream must not carry it to its end.
+        let connecting = Box::pin(self.connector.get_http_session(to));
+        let (mut session, reused) = connecting.await.map_err(Failure::Connect)?;
         if !reused {
             upstream.meters.connected(began.elapsed());
         }
@@ -159,12 +157,7 @@ impl Engine {
     }
 
     fn answer(&self, session: HttpSession, peer: HttpPeer, pooled: bool) -> Answer {
-        Answer {
-            connector: Arc::clone(&self.connector),
-            session,
-            peer,
-            pooled,
-        }
+        Answer::new(Arc::clone(&self.connector), session, peer, pooled)
     }
 }
 

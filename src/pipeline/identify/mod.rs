@@ -76,7 +76,8 @@ impl Authenticator {
             .map_err(NotIdentified::Rejected)?
             .ok_or(NotIdentified::Missing)?;
         match self.judge(credential) {
-            Outcome::NotInView(reason) => match self.view.seek(self.clock.now()).await {
+            // Seeking is rare and its state large: in a box of its own, no other request carries it.
+            Outcome::NotInView(reason) => match Box::pin(self.view.seek(self.clock.now())).await {
                 Sought::Refreshed => self.settle(self.judge(credential)),
                 Sought::FreshAlready => Err(NotIdentified::Rejected(reason)),
                 Sought::Unreachable => Err(NotIdentified::CannotVerify),

@@ -88,6 +88,8 @@ async fn streams_that_wait_are_cheap() {
         assert_eq!(stream.event().await.unwrap().name, "message_start");
         open.push(stream);
     }
+    // Once an answer has begun, what was asked is held no longer.
+    assert_eq!(value(&gateway, "tollgate_buffered_body_bytes").await, 0.0);
     until("all streams to be counted", async || {
         (value(&gateway, "tollgate_open_streams").await == f64::from(streams)).then_some(())
     })
