@@ -72,7 +72,7 @@ CREATE TABLE ai_requests (
     redactions            INTEGER,
     dropped               TEXT,
     config_generation     INTEGER
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX ai_requests_by_tenant ON ai_requests (tenant_id, opened_at);
 
@@ -90,7 +90,7 @@ CREATE TABLE governance_decisions (
     policy_digest     TEXT,
     config_generation INTEGER,
     duration_us       INTEGER NOT NULL
-) STRICT;
+) STRICT, WITHOUT ROWID;
 
 CREATE INDEX governance_decisions_by_request ON governance_decisions (request_id);
 

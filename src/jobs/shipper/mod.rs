@@ -16,7 +16,7 @@ use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -33,6 +33,9 @@ pub use self::place::store_knows;
 
 /// How long one exchange with the store may take.
 const STORE_DEADLINE: Duration = Duration::from_secs(30);
+
+/// The longest rest between two batches.
+const REST_MAX: Duration = Duration::from_millis(100);
 
 /// How many rounds of pruning may follow one another, so that shipping goes on.
 const PRUNE_ROUNDS_MAX: usize = 64;
@@ -54,7 +57,12 @@ pub struct Settings {
     pub flush_within: Duration,
     /// How often to look for bodies that may go.
     pub prune_every: Duration,
-    /// How many leaves make a batch.
+    /// As long as fewer leaves than these wait, batches are small and the shipper rests after each for as
+    /// long as it took: requests have the processor first. Beyond, catching up comes first.
+    pub steady_below: u64,
+    /// How many leaves make a small batch.
+    pub steady_rows: u64,
+    /// How many leaves make a batch where there is much to catch up with.
     pub batch_rows: u64,
     /// How many bytes of bodies make a batch.
     pub batch_bytes: usize,
@@ -71,6 +79,8 @@ impl Settings {
             backoff_max: Duration::from_secs(15),
             flush_within: Duration::from_secs(5),
             prune_every: Duration::from_secs(60),
+            steady_below: 5_000,
+            steady_rows: 64,
             batch_rows: 500,
             batch_bytes: 1024 * 1024,
         }
@@ -81,6 +91,7 @@ impl Settings {
     pub const fn awaited(keep: Duration) -> Self {
         Self {
             linger: Duration::ZERO,
+            steady_below: 0,
             backoff_max: Duration::from_secs(1),
             ..Self::keeping(keep)
         }
@@ -122,6 +133,14 @@ impl Progress {
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
+}
+
+/// Whether there is time to rest between batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Haste {
+    Steady,
+    /// The process ends.
+    Last,
 }
 
 /// Why an attempt failed.
@@ -186,7 +205,7 @@ impl Shipper {
     pub async fn finish(&self) {
         // What was cut off in the middle comes again; the store takes it once.
         let mut place = None;
-        match timeout(self.settings.flush_within, self.ship(&mut place)).await {
+        match timeout(self.settings.flush_within, self.ship(&mut place, Haste::Last)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, unshipped = self.unshipped(), "leaves wait for the next start");
@@ -202,7 +221,7 @@ impl Shipper {
         let mut pruned_at = None;
         loop {
             stored.borrow_and_update();
-            match self.ship(&mut place).await {
+            match self.ship(&mut place, Haste::Steady).await {
                 Ok(()) => {
                     backoff = self.settings.backoff;
                     self.set_failing(false);
@@ -226,7 +245,7 @@ impl Shipper {
     }
 
     /// Ships everything that the journal holds now.
-    async fn ship(&self, place: &mut Option<Place>) -> Result<(), Failure> {
+    async fn ship(&self, place: &mut Option<Place>, haste: Haste) -> Result<(), Failure> {
         let mut at = match *place {
             Some(at) => at,
             None => within_deadline(Place::find(&self.journal, &self.store)).await?,
@@ -235,7 +254,13 @@ impl Shipper {
             at = within_deadline(at.onward(&self.journal, &self.store)).await?;
             *place = Some(at);
             self.progress.shipped.send_replace(at.next);
-            let (rows, bytes) = (self.settings.batch_rows, self.settings.batch_bytes);
+            let is_steady = haste == Haste::Steady && self.unshipped() < self.settings.steady_below;
+            let rows = if is_steady {
+                self.settings.steady_rows
+            } else {
+                self.settings.batch_rows
+            };
+            let bytes = self.settings.batch_bytes;
             let mut leaves = self.journal.read_from(Sequence(at.next), rows, bytes).await?;
             let span = self.journal.epochs().get(at.epoch);
             if let Some(end) = span.and_then(|span| span.end) {
@@ -244,7 +269,7 @@ impl Shipper {
             let (Some(span), Some(last)) = (span, leaves.last()) else {
                 return Ok(());
             };
-            let now = self.clock.now();
+            let (now, began) = (self.clock.now(), Instant::now());
             let cursor = place::cursor(span, last.sequence, last.hash, now);
             let mut batch = batch_of(&leaves);
             batch.cursor = at.moves_cursor.then_some(cursor);
@@ -253,6 +278,9 @@ impl Shipper {
             at.next = last.sequence.0.saturating_add(1);
             *place = Some(at);
             self.note_success(at.next, now);
+            if is_steady && self.unshipped() > 0 {
+                sleep(began.elapsed().min(REST_MAX)).await;
+            }
         }
     }
 

@@ -20,6 +20,8 @@ fn brisk() -> Settings {
         interval: instant,
         backoff: instant,
         backoff_max: instant,
+        steady_below: 0,
+        steady_rows: 3,
         batch_rows: 3,
         ..Settings::keeping(Duration::from_secs(60))
     }
@@ -118,7 +120,7 @@ async fn a_request_becomes_its_rows() {
     let yard = Yard::build().await;
     let shipper = yard.shipper();
     let reservation = yard.journal.open_request(&fixture::open(1)).await.unwrap();
-    shipper.ship(&mut None).await.unwrap();
+    shipper.ship(&mut None, Haste::Last).await.unwrap();
     let open = yard.record(1).await;
     let row = open.request.unwrap();
     assert_eq!(
@@ -129,7 +131,7 @@ async fn a_request_becomes_its_rows() {
 
     yard.house.clock.advance(1);
     reservation.close_durably(fixture::close(1)).await.unwrap();
-    shipper.ship(&mut None).await.unwrap();
+    shipper.ship(&mut None, Haste::Last).await.unwrap();
     let record = yard.record(1).await;
     let expected = closed_row(row);
     let mut found = record.request.unwrap();
@@ -151,7 +153,7 @@ async fn a_request_becomes_its_rows() {
 async fn a_request_has_audit_rows_and_decisions() {
     let yard = Yard::build().await;
     yard.live(1).await;
-    yard.shipper().ship(&mut None).await.unwrap();
+    yard.shipper().ship(&mut None, Haste::Last).await.unwrap();
     let record = yard.record(1).await;
     let kinds: Vec<_> = record
         .audit
@@ -193,7 +195,7 @@ async fn other_endings_have_their_own_rows() {
     elsewhere.facts.client_dialect = None;
     yard.journal.append_denial(&elsewhere).await.unwrap();
     yard.journal.append_admin(&fixture::admin()).await.unwrap();
-    yard.shipper().ship(&mut None).await.unwrap();
+    yard.shipper().ship(&mut None, Haste::Last).await.unwrap();
 
     let abandoned = yard.record(1).await.request.unwrap();
     assert_eq!(
@@ -235,16 +237,16 @@ async fn a_batch_that_fails_in_the_middle_is_shipped_once() {
     yard.live(1).await;
     yard.store.break_cursors().await;
     let mut place = None;
-    assert!(shipper.ship(&mut place).await.is_err());
+    assert!(shipper.ship(&mut place, Haste::Last).await.is_err());
     assert_eq!(yard.counts().await, [0; 4], "all or nothing");
     yard.store.mend_cursors().await;
-    shipper.ship(&mut place).await.unwrap();
+    shipper.ship(&mut place, Haste::Last).await.unwrap();
     let shipped = [5, 2, 3, 5];
     assert_eq!(yard.counts().await, shipped);
 
     // The answer to a commit was lost, so to say: everything comes a second time.
     yard.sql("DELETE FROM ledger_cursors").await;
-    shipper.ship(&mut None).await.unwrap();
+    shipper.ship(&mut None, Haste::Last).await.unwrap();
     assert_eq!(yard.counts().await, shipped);
 }
 
@@ -295,7 +297,7 @@ async fn an_outage_of_the_store_is_caught_up_with() {
 async fn shipping_goes_on_where_the_store_says() {
     let yard = Yard::build().await;
     yard.live(1).await;
-    yard.shipper().ship(&mut None).await.unwrap();
+    yard.shipper().ship(&mut None, Haste::Last).await.unwrap();
     yard.live(11).await;
     let place = Place::find(&yard.journal, &yard.store).await.unwrap();
     assert_eq!((place.next, place.moves_cursor), (5, true));
@@ -328,7 +330,7 @@ async fn a_new_epoch_is_shipped_after_the_old_one_under_its_own_cursor() {
     yard.journal = Arc::new(journal);
     yard.house = house;
     yard.live(11).await;
-    yard.shipper().ship(&mut None).await.unwrap();
+    yard.shipper().ship(&mut None, Haste::Last).await.unwrap();
     assert_eq!(yard.counts().await, [10, 4, 6, 10]);
 
     let newest = yard
@@ -356,7 +358,7 @@ async fn rows_of_a_diverged_history_come_without_its_cursor() {
         ..Batch::default()
     };
     yard.store.apply_ledger(&foreign).await.unwrap();
-    yard.shipper().ship(&mut None).await.unwrap();
+    yard.shipper().ship(&mut None, Haste::Last).await.unwrap();
     assert_eq!(
         yard.counts().await,
         [5, 2, 3, 100],
@@ -370,7 +372,7 @@ async fn what_is_shipped_and_old_leaves_the_journal() {
     let shipper = yard.shipper();
     yard.live(1).await;
     let used = yard.journal.status().claimed_bytes;
-    shipper.ship(&mut None).await.unwrap();
+    shipper.ship(&mut None, Haste::Last).await.unwrap();
     let mut pruned_at = None;
     shipper.prune(&mut pruned_at).await;
     assert_eq!(yard.journal.status().claimed_bytes, used, "it is still young");
@@ -379,7 +381,7 @@ async fn what_is_shipped_and_old_leaves_the_journal() {
     assert_eq!(yard.journal.status().claimed_bytes, 0);
     // A second store gets what is left: nothing, and its cursor moves all the same.
     yard.sql("DELETE FROM ledger_cursors; DELETE FROM audit").await;
-    shipper.ship(&mut None).await.unwrap();
+    shipper.ship(&mut None, Haste::Last).await.unwrap();
     assert_eq!(yard.counts().await[0], 0);
     assert_eq!(yard.counts().await[3], 5);
 }
@@ -410,7 +412,7 @@ async fn the_store_says_what_a_journal_must_extend() {
     };
     assert_eq!(known().await, StoreKnows::Nothing);
     yard.live(1).await;
-    yard.shipper().ship(&mut None).await.unwrap();
+    yard.shipper().ship(&mut None, Haste::Last).await.unwrap();
     let leaf_hash = yard.journal.hash_at(Sequence(4)).await.unwrap().unwrap();
     let head = Head {
         origin: yard.journal.epochs()[0].origin.clone(),
