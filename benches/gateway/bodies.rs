@@ -6,6 +6,7 @@
 use std::fmt::Write as _;
 
 use anyhow::{Context, Result, ensure};
+use bytes::Bytes;
 use serde_json::{Value, json};
 
 /// The model name that every request asks for.
@@ -52,6 +53,13 @@ pub struct Shape {
     pub answer: Answer,
 }
 
+impl Shape {
+    /// Whether it is measured in TLS, too: the smallest body, the largest, the most writes.
+    pub fn encrypted(self) -> bool {
+        matches!(self.name, "2k" | "200k" | "stream")
+    }
+}
+
 /// The shapes of the report, in its order.
 pub const SHAPES: [Shape; 5] = [
     Shape {
@@ -89,7 +97,9 @@ pub const SHAPES: [Shape; 5] = [
 /// A request ready to be sent, with the place of its counter.
 #[derive(Clone)]
 pub struct Request {
+    key: String,
     bytes: Vec<u8>,
+    body_at: usize,
     counter_at: usize,
 }
 
@@ -104,19 +114,46 @@ impl Request {
             body.len()
         )
         .into_bytes();
+        let body_at = bytes.len();
         bytes.extend_from_slice(body.as_bytes());
         let counter_at =
             memchr::memmem::rfind(&bytes, COUNTER.as_bytes()).context("body without a counter")?;
-        Ok(Self { bytes, counter_at })
+        Ok(Self {
+            key: key.to_owned(),
+            bytes,
+            body_at,
+            counter_at,
+        })
     }
 
-    /// The bytes with `number` as the newest turn's mark.
-    pub fn numbered(&mut self, number: u64) -> &[u8] {
+    /// The same with `number` as the newest turn's mark.
+    pub fn numbered(&mut self, number: u64) -> &Self {
         let digits = format!("{number:010}");
         for (place, digit) in self.bytes.iter_mut().skip(self.counter_at).zip(digits.bytes()) {
             *place = digit;
         }
+        self
+    }
+
+    /// Head and body as HTTP/1.1 sends them.
+    pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The head as HTTP/2 sends it, to this authority.
+    pub fn head(&self, authority: &str) -> Result<http::Request<()>> {
+        let head = http::Request::post(format!("https://{authority}/v1/messages"))
+            .header("x-api-key", &self.key)
+            .header("anthropic-version", "2023-06-01")
+            .header("user-agent", "tollgate-bench")
+            .header("accept", "application/json")
+            .header("content-type", "application/json");
+        Ok(head.body(())?)
+    }
+
+    /// The body alone.
+    pub fn body(&self) -> Bytes {
+        Bytes::copy_from_slice(self.bytes.get(self.body_at..).unwrap_or_default())
     }
 }
 

@@ -1,12 +1,13 @@
-//! One client connection: sends a prepared request, reads the answer to its end, keeps the times.
+//! One HTTP/1.1 connection: sends a prepared request, reads the answer to its end, keeps the times.
 
-use std::net::SocketAddr;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+
+use crate::bodies::Request;
+use crate::door::{Door, Socket};
 
 const READ_BYTES: usize = 64 << 10;
 
@@ -21,8 +22,8 @@ pub struct Times {
 
 /// A keep-alive connection that opens itself again when the peer asks for it.
 pub struct Connection {
-    address: SocketAddr,
-    stream: TcpStream,
+    door: Door,
+    stream: Socket,
     input: Vec<u8>,
     filled: usize,
 }
@@ -34,18 +35,18 @@ enum Framing {
 
 impl Connection {
     /// Connects.
-    pub async fn open(address: SocketAddr) -> Result<Self> {
+    pub async fn open(door: &Door) -> Result<Self> {
         Ok(Self {
-            address,
-            stream: connect(address).await?,
+            door: door.clone(),
+            stream: door.connect().await?,
             input: vec![0; READ_BYTES],
             filled: 0,
         })
     }
 
     /// One exchange. Anything but a complete 200 that ends as the mock's answers end is an error.
-    pub async fn exchange(&mut self, request: &[u8]) -> Result<Times> {
-        self.stream.write_all(request).await.context("sending")?;
+    pub async fn exchange(&mut self, request: &Request) -> Result<Times> {
+        self.send(request).await?;
         self.filled = 0;
         let (body_at, framing, closing) = self.head().await?;
         if self.filled == body_at {
@@ -64,14 +65,14 @@ impl Connection {
         let done = Instant::now();
         self.check(body_at, body_end)?;
         if closing {
-            self.stream = connect(self.address).await?;
+            self.stream = self.door.connect().await?;
         }
         Ok(Times { first_byte, done })
     }
 
     /// Sends and waits only for the first bytes of the body; the stream stays open.
-    pub async fn begin(&mut self, request: &[u8]) -> Result<()> {
-        self.stream.write_all(request).await.context("sending")?;
+    pub async fn begin(&mut self, request: &Request) -> Result<()> {
+        self.send(request).await?;
         self.filled = 0;
         let (body_at, _, _) = self.head().await?;
         while self.filled == body_at {
@@ -79,6 +80,11 @@ impl Connection {
         }
         self.input = Vec::new();
         Ok(())
+    }
+
+    async fn send(&mut self, request: &Request) -> Result<()> {
+        self.stream.write_all(request.bytes()).await.context("sending")?;
+        self.stream.flush().await.context("sending")
     }
 
     async fn head(&mut self) -> Result<(usize, Framing, bool)> {
@@ -130,15 +136,7 @@ impl Connection {
 
     fn check(&self, body_at: usize, body_end: usize) -> Result<()> {
         let body = self.received().get(body_at..body_end).unwrap_or_default();
-        let tail = body.get(body.len().saturating_sub(64)..).unwrap_or_default();
-        let whole =
-            memmem::find(tail, b"message_stop").is_some() || memmem::find(tail, b"service_tier").is_some();
-        ensure!(
-            whole,
-            "an answer that ends early: {}",
-            String::from_utf8_lossy(tail)
-        );
-        Ok(())
+        check_end(body)
     }
 
     fn received(&self) -> &[u8] {
@@ -157,10 +155,15 @@ impl Connection {
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream> {
-    let stream = TcpStream::connect(address)
-        .await
-        .with_context(|| format!("connecting to {address}"))?;
-    stream.set_nodelay(true)?;
-    Ok(stream)
+/// An answer of the mock ends in one of two ways.
+pub fn check_end(body: &[u8]) -> Result<()> {
+    let tail = body.get(body.len().saturating_sub(64)..).unwrap_or_default();
+    let whole =
+        memmem::find(tail, b"message_stop").is_some() || memmem::find(tail, b"service_tier").is_some();
+    ensure!(
+        whole,
+        "an answer that ends early: {}",
+        String::from_utf8_lossy(tail)
+    );
+    Ok(())
 }

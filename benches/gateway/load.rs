@@ -4,7 +4,6 @@
 //! and again. So a target that writes to a socket wakes nobody up, as it would not on a real network
 //! either, and its processor time does not depend on how busy the generator is.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -14,7 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::bodies::Request;
-use crate::client::Connection;
+use crate::door::{Asker, Door, Manner};
 
 const WARM_UP_REQUESTS: usize = 20;
 /// A burst that takes so much longer than planned has failed.
@@ -35,10 +34,12 @@ pub enum Pace {
 /// One burst of load.
 pub struct Load {
     /// Where to.
-    pub address: SocketAddr,
+    pub door: Door,
+    /// What is spoken there.
+    pub manner: Manner,
     /// What is sent.
     pub request: Request,
-    /// Keep-alive connections.
+    /// Requests in flight at most, each on a keep-alive connection of its own unless HTTP/2 shares it.
     pub connections: usize,
     /// Closed or open loop.
     pub pace: Pace,
@@ -79,12 +80,12 @@ impl Load {
 
     async fn measure<T>(&self, before: impl FnOnce() -> T) -> Result<(T, Outcome)> {
         let mut opening = JoinSet::new();
-        for _ in 0..self.connections {
-            opening.spawn(warm_up(self.address, self.request.clone()));
+        for asker in Asker::open(&self.door, self.manner, self.connections).await? {
+            opening.spawn(warm_up(asker, self.request.clone()));
         }
         let mut ready = Vec::with_capacity(self.connections);
-        while let Some(connection) = opening.join_next().await {
-            ready.push(connection??);
+        while let Some(asker) = opening.join_next().await {
+            ready.push(asker??);
         }
         let prepared = before();
         let start = Instant::now();
@@ -137,12 +138,11 @@ fn outcome(elapsed: Duration, samples: &[(Duration, Duration)]) -> Outcome {
     }
 }
 
-async fn warm_up(address: SocketAddr, mut request: Request) -> Result<(Connection, Request)> {
-    let mut connection = Connection::open(address).await?;
+async fn warm_up(mut asker: Asker, mut request: Request) -> Result<(Asker, Request)> {
     for _ in 0..WARM_UP_REQUESTS {
-        connection.exchange(request.numbered(fresh_number())).await?;
+        asker.exchange(request.numbered(fresh_number())).await?;
     }
-    Ok((connection, request))
+    Ok((asker, request))
 }
 
 /// Marks never repeat within a run, so that no turn is seen twice.
@@ -151,13 +151,13 @@ fn fresh_number() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-async fn closed(ready: (Connection, Request), start: Instant, length: Duration) -> Result<Samples> {
-    let (mut connection, mut request) = ready;
+async fn closed(ready: (Asker, Request), start: Instant, length: Duration) -> Result<Samples> {
+    let (mut asker, mut request) = ready;
     let mut samples = Vec::new();
     while start.elapsed() < length {
-        let bytes = request.numbered(fresh_number());
+        let turn = request.numbered(fresh_number());
         let sent = Instant::now();
-        let times = connection.exchange(bytes).await?;
+        let times = asker.exchange(turn).await?;
         samples.push((times.first_byte - sent, times.done - sent));
     }
     Ok(samples)
@@ -186,17 +186,17 @@ impl Schedule {
     }
 }
 
-async fn open(ready: (Connection, Request), schedule: Arc<Schedule>) -> Result<Samples> {
-    let (mut connection, mut request) = ready;
+async fn open(ready: (Asker, Request), schedule: Arc<Schedule>) -> Result<Samples> {
+    let (mut asker, mut request) = ready;
     let mut samples = Vec::new();
     loop {
-        let bytes = request.numbered(fresh_number());
+        let turn = request.numbered(fresh_number());
         let Ok(permit) = schedule.due.acquire().await else {
             return Ok(samples);
         };
         permit.forget();
         let planned = schedule.planned(schedule.next.fetch_add(1, Ordering::Relaxed));
-        let times = connection.exchange(bytes).await.context("at a fixed rate")?;
+        let times = asker.exchange(turn).await.context("at a fixed rate")?;
         samples.push((times.first_byte - planned, times.done - planned));
     }
 }

@@ -10,6 +10,8 @@
 
 mod bodies;
 mod client;
+mod client_h2;
+mod door;
 mod load;
 mod meter;
 mod mock;
@@ -19,11 +21,13 @@ mod targets;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
 use crate::bodies::{SHAPES, Shape};
+use crate::door::{Certificate, Manner};
 use crate::meter::{Machine, Tree};
 use crate::report::Report;
 use crate::rounds::Effort;
@@ -80,6 +84,7 @@ fn run(options: &Options, folder: &Path) -> Result<()> {
         upstream: mock::start(&runtime)?,
         processor: processors - 1,
         tollgate: options.tollgate.clone(),
+        certificate: Arc::new(Certificate::make(folder)?),
     };
     let probes = 300 * options.effort.repetitions;
     let mut durable = meter::durable_writes(folder, probes)?;
@@ -87,12 +92,17 @@ fn run(options: &Options, folder: &Path) -> Result<()> {
     let running = options
         .targets
         .iter()
-        .map(|target| Running::start(&site, *target, target.name()))
+        .map(|target| Running::start(&site, *target, Manner::Plain, target.name()))
         .collect::<Result<Vec<_>>>()?;
     let trees: Vec<Tree> = running.iter().filter_map(Running::tree).collect();
     trees.iter().for_each(|tree| tree.settle());
     let before = Machine::read(&trees);
-    let full = runtime.block_on(rounds::full_load(&running, &options.shapes, options.effort))?;
+    let full = runtime.block_on(rounds::full_load(
+        &running,
+        Manner::Plain,
+        &options.shapes,
+        options.effort,
+    ))?;
     let paced = runtime.block_on(rounds::fixed_rate(
         &running,
         &options.shapes,
@@ -104,6 +114,8 @@ fn run(options: &Options, folder: &Path) -> Result<()> {
     durable.sort_unstable();
     drop(running);
 
+    let (targets, shapes) = (&options.targets, &options.shapes);
+    let encrypted = runtime.block_on(rounds::encrypted(&site, targets, shapes, options.effort))?;
     let idle = options
         .targets
         .iter()
@@ -116,6 +128,7 @@ fn run(options: &Options, folder: &Path) -> Result<()> {
         targets: options.targets.clone(),
         shapes: options.shapes.clone(),
         full,
+        encrypted,
         paced,
         idle,
         durable,

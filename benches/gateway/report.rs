@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::bodies::{Answer, Shape};
+use crate::door::Manner;
 use crate::meter::quantile;
 use crate::rounds::{Effort, Full, IDLE_STREAMS, Idle, Paced, median};
 use crate::targets::Target;
@@ -32,6 +33,8 @@ pub struct Report {
     pub shapes: Vec<Shape>,
     /// Closed loops.
     pub full: Vec<Full>,
+    /// Closed loops in TLS.
+    pub encrypted: Vec<Full>,
     /// Open loops.
     pub paced: Vec<Paced>,
     /// Silent streams.
@@ -60,6 +63,7 @@ impl Report {
         self.circumstances(&mut text);
         self.processor_table(&mut text);
         self.throughput_table(&mut text);
+        self.encrypted_table(&mut text);
         self.latency_table(&mut text);
         self.memory_table(&mut text);
         text
@@ -185,10 +189,44 @@ impl Report {
         text.push('\n');
     }
 
+    fn encrypted_table(&self, text: &mut String) {
+        text.push_str(
+            "### In TLS 1.3, HTTP/1.1 and HTTP/2 from clients\n\n\
+             Processor time of the target per request, µs, at full load: 32 connections, or 4 of 8 requests\n\
+             each where they share one (HTTP/2). In brackets the lowest and the highest repetition. Upstreams\n\
+             are asked in plain HTTP/1.1, by nginx as well.\n\n\
+             | Request | nginx | P0 | P2 | P0 / nginx | P2 / nginx |\n|---|---|---|---|---|---|\n",
+        );
+        for manner in [Manner::Tls, Manner::H2] {
+            for shape in self.shapes.iter().copied().filter(|shape| shape.encrypted()) {
+                let of = |target| {
+                    self.encrypted
+                        .iter()
+                        .find(|one| one.manner == manner && one.shape == shape && one.target == target)
+                        .map_or(&[][..], |one| one.cpu_micros.as_slice())
+                };
+                let [nginx, p0, p2] = [Target::Nginx, Target::P0, Target::P2].map(of);
+                let _ = writeln!(
+                    text,
+                    "| {}, {} | {} | {} | {} | {} | {} |",
+                    manner.title(),
+                    shape.title,
+                    spread(nginx),
+                    spread(p0),
+                    spread(p2),
+                    number(median(p0) / median(nginx), 2),
+                    number(median(p2) / median(nginx), 2),
+                );
+            }
+        }
+        text.push('\n');
+    }
+
     fn latency_table(&self, text: &mut String) {
         text.push_str(
             "### Latency added to a direct connection at half load, ms\n\n\
-             The rate is half of what the slowest target reached above. `total` is to the last byte, `first`\n\
+             The rate is half of what the slowest target can keep up: its answers per second, or what one processor\n\
+             allows by its processor time per request, if that is less. `total` is to the last byte, `first`\n\
              to the first byte of the body; the first two numbers of a row are the direct connection's own.\n\n\
              | Request, rate | target | total p50 | total p99 | first p50 | first p99 | wanted for p99 |\n\
              |---|---|---|---|---|---|---|\n",

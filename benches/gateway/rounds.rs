@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 
 use crate::bodies::{Answer, Request, Shape};
 use crate::client::Connection;
+use crate::door::Manner;
 use crate::load::{Load, Outcome, Pace};
 use crate::meter::quantile;
 use crate::targets::{Running, Site, Target};
@@ -27,6 +28,8 @@ pub struct Effort {
 
 /// One target under full load by one shape, all repetitions.
 pub struct Full {
+    /// What was spoken.
+    pub manner: Manner,
     /// The shape.
     pub shape: Shape,
     /// The target.
@@ -83,17 +86,23 @@ pub fn median(values: &[f64]) -> f64 {
 }
 
 /// Every shape against every target as fast as it answers.
-pub async fn full_load(targets: &[Running], shapes: &[Shape], effort: Effort) -> Result<Vec<Full>> {
+pub async fn full_load(
+    targets: &[Running],
+    manner: Manner,
+    shapes: &[Shape],
+    effort: Effort,
+) -> Result<Vec<Full>> {
     let mut results = Vec::new();
     for shape in shapes.iter().copied() {
         let mut row: Vec<Full> = targets
             .iter()
-            .map(|running| Full::empty(shape, running.target))
+            .map(|running| Full::empty(manner, shape, running.target))
             .collect();
         for repetition in 0..effort.repetitions {
             for (running, result) in targets.iter().zip(&mut row) {
                 eprintln!(
-                    "full load, {}, {}, {}",
+                    "full load, {}, {}, {}, {}",
+                    manner.title(),
                     shape.title,
                     running.target.title(),
                     repetition + 1
@@ -107,8 +116,9 @@ pub async fn full_load(targets: &[Running], shapes: &[Shape], effort: Effort) ->
 }
 
 impl Full {
-    fn empty(shape: Shape, target: Target) -> Self {
+    fn empty(manner: Manner, shape: Shape, target: Target) -> Self {
         Self {
+            manner,
             shape,
             target,
             cpu_micros: Vec::new(),
@@ -117,11 +127,23 @@ impl Full {
         }
     }
 
+    /// Answers per second that it can go on giving: work that it put off counts as well.
+    fn sustained(&self) -> f64 {
+        let spent = median(&self.cpu_micros);
+        let answered = median(&self.per_second);
+        if spent > 0.0 {
+            answered.min(1e6 / spent)
+        } else {
+            answered
+        }
+    }
+
     async fn measure(&mut self, running: &Running, effort: Effort) -> Result<()> {
         if let Some(tree) = running.tree() {
             tree.reset_peak();
         }
-        let (cpu, outcome) = burst(running, self.shape, Pace::Closed, CLOSED_CONNECTIONS, effort).await?;
+        let way = (self.manner, Pace::Closed, CLOSED_CONNECTIONS);
+        let (cpu, outcome) = burst(running, self.shape, way, effort).await?;
         self.cpu_micros.extend(cpu);
         self.per_second
             .push(outcome.total.len() as f64 / outcome.elapsed.as_secs_f64());
@@ -132,7 +154,7 @@ impl Full {
     }
 }
 
-/// Every shape against every target at half of what the slowest of them can do.
+/// Every shape against every target at half of what the slowest of them can keep up.
 pub async fn fixed_rate(
     targets: &[Running],
     shapes: &[Shape],
@@ -141,10 +163,8 @@ pub async fn fixed_rate(
 ) -> Result<Vec<Paced>> {
     let mut results = Vec::new();
     for shape in shapes.iter().copied() {
-        let rates = full.iter().filter(|result| result.shape == shape);
-        let slowest = rates
-            .map(|result| median(&result.per_second))
-            .fold(f64::INFINITY, f64::min);
+        let loads = full.iter().filter(|result| result.shape == shape);
+        let slowest = loads.map(Full::sustained).fold(f64::INFINITY, f64::min);
         let per_second = slowest / 2.0;
         let mut row: Vec<Paced> = targets
             .iter()
@@ -184,7 +204,8 @@ impl Paced {
         let pace = Pace::Open {
             per_second: self.per_second,
         };
-        let (cpu, outcome) = burst(running, self.shape, pace, OPEN_CONNECTIONS, effort).await?;
+        let way = (Manner::Plain, pace, OPEN_CONNECTIONS);
+        let (cpu, outcome) = burst(running, self.shape, way, effort).await?;
         self.cpu_micros.extend(cpu);
         let millis = |sorted: &[Duration], rank: f64| quantile(sorted, rank).as_secs_f64() * 1e3;
         self.total_p50.push(millis(&outcome.total, 0.50));
@@ -199,13 +220,13 @@ impl Paced {
 async fn burst(
     running: &Running,
     shape: Shape,
-    pace: Pace,
-    connections: usize,
+    (manner, pace, connections): (Manner, Pace, usize),
     effort: Effort,
 ) -> Result<(Option<f64>, Outcome)> {
     let request = Request::build(shape, &running.address.to_string(), &running.key)?;
     let load = Load {
-        address: running.address,
+        door: running.door(manner)?,
+        manner,
         request,
         connections,
         pace,
@@ -223,10 +244,28 @@ async fn burst(
     Ok((cpu, outcome))
 }
 
+/// Full load in TLS, over both versions of HTTP, against targets of their own.
+pub async fn encrypted(
+    site: &Site,
+    targets: &[Target],
+    shapes: &[Shape],
+    effort: Effort,
+) -> Result<Vec<Full>> {
+    let shapes: Vec<Shape> = shapes.iter().copied().filter(|shape| shape.encrypted()).collect();
+    let running = targets
+        .iter()
+        .filter(|target| **target != Target::Direct)
+        .map(|target| Running::start(site, *target, Manner::Tls, &format!("tls-{}", target.name())))
+        .collect::<Result<Vec<_>>>()?;
+    let mut results = full_load(&running, Manner::Tls, &shapes, effort).await?;
+    results.extend(full_load(&running, Manner::H2, &shapes, effort).await?);
+    Ok(results)
+}
+
 /// Opens [`IDLE_STREAMS`] streams through a fresh process and lets them be silent.
 pub async fn idle_streams(site: &Site, target: Target) -> Result<Idle> {
     eprintln!("{IDLE_STREAMS} silent streams, {}", target.title());
-    let running = Running::start(site, target, &format!("idle-{}", target.name()))?;
+    let running = Running::start(site, target, Manner::Plain, &format!("idle-{}", target.name()))?;
     let tree = running.tree().context("nothing to measure")?;
     tree.settle();
     let before = tree.memory("VmRSS");
@@ -237,12 +276,13 @@ pub async fn idle_streams(site: &Site, target: Target) -> Result<Idle> {
         answer: Answer::Hold,
     };
     let mut request = Request::build(shape, &running.address.to_string(), &running.key)?;
+    let door = running.door(Manner::Plain)?;
     let mut streams = Vec::with_capacity(IDLE_STREAMS);
     for number in 0..IDLE_STREAMS {
-        let mut connection = Connection::open(running.address).await?;
-        let bytes = request.numbered(u64::try_from(number)?);
+        let mut connection = Connection::open(&door).await?;
+        let turn = request.numbered(u64::try_from(number)?);
         connection
-            .begin(bytes)
+            .begin(turn)
             .await
             .with_context(|| format!("opening silent stream {number}"))?;
         streams.push(connection);

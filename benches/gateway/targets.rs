@@ -5,11 +5,12 @@ use std::io::{BufRead as _, BufReader};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use crate::door::{Certificate, Door, Manner};
 use crate::meter::Tree;
 
 const START_MAX: Duration = Duration::from_secs(20);
@@ -64,6 +65,8 @@ pub struct Site {
     pub processor: usize,
     /// The release binary.
     pub tollgate: PathBuf,
+    /// What targets with TLS show.
+    pub certificate: Arc<Certificate>,
 }
 
 /// A started target; stopped when dropped.
@@ -74,12 +77,14 @@ pub struct Running {
     pub address: SocketAddr,
     /// The credential that it accepts.
     pub key: String,
+    certificate: Arc<Certificate>,
     child: Option<Child>,
 }
 
 impl Running {
-    /// Starts a target in the folder `name` of the site, which must not exist yet.
-    pub fn start(site: &Site, target: Target, name: &str) -> Result<Self> {
+    /// Starts a target in the folder `name` of the site, which must not exist yet. It listens with TLS or
+    /// without, as this manner needs it.
+    pub fn start(site: &Site, target: Target, manner: Manner, name: &str) -> Result<Self> {
         let folder = site.folder.join(name);
         fs::create_dir_all(&folder).with_context(|| format!("making {}", folder.display()))?;
         match target {
@@ -87,13 +92,19 @@ impl Running {
                 target,
                 address: site.upstream,
                 key: "none".to_owned(),
+                certificate: Arc::clone(&site.certificate),
                 child: None,
             }),
-            Target::Nginx => start_nginx(site, &folder),
-            Target::P0 => start_tollgate(site, target, &folder, "relaxed"),
-            Target::P2 => start_tollgate(site, target, &folder, "journal"),
+            Target::Nginx => start_nginx(site, manner, &folder),
+            Target::P0 => start_tollgate(site, target, manner, &folder, "relaxed"),
+            Target::P2 => start_tollgate(site, target, manner, &folder, "journal"),
         }
         .with_context(|| format!("starting {}", target.title()))
+    }
+
+    /// The way to it.
+    pub fn door(&self, manner: Manner) -> Result<Door> {
+        Door::new(self.address, manner, &self.certificate)
     }
 
     /// Its processes; none for a direct connection.
@@ -145,8 +156,19 @@ fn pinned(site: &Site, program: &Path) -> Command {
 }
 
 /// A bare reverse proxy: one worker, kept-alive upstream connections, bodies in memory, no log.
-fn start_nginx(site: &Site, folder: &Path) -> Result<Running> {
+fn start_nginx(site: &Site, manner: Manner, folder: &Path) -> Result<Running> {
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let (flags, tls) = match manner {
+        Manner::Plain => ("", String::new()),
+        Manner::Tls | Manner::H2 => (
+            " ssl http2",
+            format!(
+                "ssl_certificate {}; ssl_certificate_key {}; ssl_protocols TLSv1.3;",
+                site.certificate.certificate.display(),
+                site.certificate.key.display()
+            ),
+        ),
+    };
     let configuration = format!(
         "worker_processes 1;\ndaemon off;\npid nginx.pid;\nerror_log error.log;\n\
          events {{ worker_connections 8192; }}\n\
@@ -159,7 +181,8 @@ fn start_nginx(site: &Site, folder: &Path) -> Result<Running> {
            uwsgi_temp_path uwsgi; scgi_temp_path scgi;\n\
            upstream mock {{ server {upstream}; keepalive 256; keepalive_requests 1000000000; }}\n\
            server {{\n\
-             listen {address} backlog=4096;\n\
+             listen {address} backlog=4096{flags};\n\
+             {tls}\n\
              location / {{\n\
                proxy_pass http://mock;\n\
                proxy_http_version 1.1;\n\
@@ -197,15 +220,21 @@ fn start_nginx(site: &Site, folder: &Path) -> Result<Running> {
         target: Target::Nginx,
         address,
         key: "none".to_owned(),
+        certificate: Arc::clone(&site.certificate),
         child: Some(child),
     })
 }
 
-/// One tenant, one user, one key; then the real server on ports of the system's choice.
-fn start_tollgate(site: &Site, target: Target, folder: &Path, durability: &str) -> Result<Running> {
-    let file = folder.join("tollgate.toml");
-    let configuration = format!(
-        "[server]\nlisten = [\"127.0.0.1:0\"]\ndata_dir = \"data\"\n\
+fn tollgate_configuration(site: &Site, manner: Manner, durability: &str) -> String {
+    let tls = match manner {
+        Manner::Plain => String::new(),
+        Manner::Tls | Manner::H2 => format!(
+            "tls = {{ certificate = {:?}, key = {:?} }}\n",
+            site.certificate.certificate, site.certificate.key
+        ),
+    };
+    format!(
+        "[server]\nlisten = [\"127.0.0.1:0\"]\ndata_dir = \"data\"\n{tls}\
          [metrics]\nlisten = \"127.0.0.1:0\"\n\
          [ledger]\ndurability = \"{durability}\"\n\
          [limits]\nrequests_per_minute = 100000000\n\
@@ -215,8 +244,19 @@ fn start_tollgate(site: &Site, target: Target, folder: &Path, durability: &str) 
          [[route]]\nmodel_pattern = \"claude-*\"\nupstreams = [\"mock\"]\n",
         site.upstream,
         crate::bodies::MODEL
-    );
-    fs::write(&file, configuration)?;
+    )
+}
+
+/// One tenant, one user, one key; then the real server on ports of the system's choice.
+fn start_tollgate(
+    site: &Site,
+    target: Target,
+    manner: Manner,
+    folder: &Path,
+    durability: &str,
+) -> Result<Running> {
+    let file = folder.join("tollgate.toml");
+    fs::write(&file, tollgate_configuration(site, manner, durability))?;
     provision(site, &file, &["tenant", "create", "bench"])?;
     provision(
         site,
@@ -257,6 +297,7 @@ fn start_tollgate(site: &Site, target: Target, folder: &Path, durability: &str) 
         target,
         address: site.upstream,
         key,
+        certificate: Arc::clone(&site.certificate),
         child: Some(child),
     };
     running.address = announced(output).with_context(|| {
