@@ -57,6 +57,7 @@ pub fn demo(demo: &Demo, data: Option<&Path>, output: &mut Output) -> Result<(),
                 source: None,
                 passed: Passed::default(),
                 supervised: false,
+                log: None,
             };
             let ran = run::run(start, announce).await;
             let _ = stop.send(true);

@@ -13,7 +13,7 @@ use crate::runner::supervisor::{self, Gateway};
 use crate::server::assemble::{Node, StartError};
 use crate::server::run::{self, Ending, Start};
 use crate::server::service::Passed;
-use crate::telemetry::logs::{self, Lines};
+use crate::telemetry::logs::{self, Log};
 
 /// What the supervisor logs; it reads no configuration that could say otherwise.
 const SUPERVISOR_LOG: &str = "info";
@@ -52,12 +52,13 @@ pub fn gateway(alone: &Alone, mut source: Source, output: &mut Output) -> Result
     // Once a file is in force it stays the one: its absence is a mistake, not the defaults.
     source.file = source.file();
     let config = source.load().map_err(Failed::usage)?;
-    let _log = start_logs(&config)?;
+    let log = start_logs(&config)?;
     let start = Start {
         config,
         source: Some(source),
         passed,
         supervised: alone.supervised,
+        log: Some(log.filter()),
     };
     runtime()?.block_on(async {
         let announce = async |started: &run::Started, _: &Node| {
@@ -93,7 +94,7 @@ fn failed(error: StartError) -> Failed {
 }
 
 /// Starts logging as configured, until the result is dropped.
-pub(super) fn start_logs(config: &Config) -> Result<Lines, Failed> {
+pub(super) fn start_logs(config: &Config) -> Result<Log, Failed> {
     let format = match config.log.format {
         LogFormat::Text => logs::Format::Text,
         LogFormat::Json => logs::Format::Json,

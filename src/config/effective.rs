@@ -90,6 +90,14 @@ impl Effective {
         keys
     }
 
+    /// The same without one key.
+    #[cfg(test)]
+    pub(crate) fn without(&self, key: &str) -> Self {
+        let mut left = self.clone();
+        left.0.remove(key);
+        left
+    }
+
     fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Setting)> {
         self.iter().filter(move |(key, _)| {
             let rest = key.strip_prefix(prefix);

@@ -8,6 +8,7 @@ use crate::gateway::models::DeclaredModel;
 use crate::gateway::trusted::TrustedProxies;
 use crate::pipeline::admit::RateLimit;
 use crate::pipeline::decide::policies::Policies;
+use crate::pipeline::forward::engine::Deadlines;
 use crate::pipeline::forward::line::Lines;
 use crate::pipeline::inspect::secrets::Detectors;
 use crate::pipeline::record::prices::PriceTable;
@@ -43,6 +44,8 @@ pub struct Snapshot {
     pub client_idle: Duration,
     /// The largest JSON answer, in bytes.
     pub answer_bytes_max: usize,
+    /// What upstreams are waited for.
+    pub deadlines: Deadlines,
     /// The longest silence of an upstream inside an answer.
     pub idle: Duration,
     /// Silence towards a client after which a ping is sent.
@@ -51,4 +54,8 @@ pub struct Snapshot {
     pub total: Duration,
     /// A client that reads nothing for so long is given up.
     pub client_write: Duration,
+    /// How long listeners stay open at shutdown after readiness went off; not at all where absent.
+    pub drain_delay: Option<Duration>,
+    /// How long running requests may finish at shutdown.
+    pub drain: Duration,
 }

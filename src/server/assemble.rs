@@ -28,7 +28,6 @@ use crate::journal::error::OpenError;
 use crate::journal::origin::BadOrigin;
 use crate::pipeline::coalesce::Coalescer;
 use crate::pipeline::forward::Engine;
-use crate::pipeline::forward::engine::Deadlines;
 use crate::pipeline::identify::Authenticator;
 use crate::pipeline::identify::signing::{SigningError, SigningKey};
 use crate::pipeline::identify::token::TokenIssuer;
@@ -40,6 +39,7 @@ use crate::server::reload::{self, Reloader, Watched};
 use crate::server::snapshot::{self, Lasting};
 use crate::server::{ledger, readings};
 use crate::store::{Store, StoreError};
+use crate::telemetry::logs::Filter;
 use crate::telemetry::metrics::Metrics;
 use crate::tls::listener::ListenerTls;
 use crate::tls::pem::BadMaterial;
@@ -307,11 +307,7 @@ pub async fn node(
         snapshot: ArcSwap::from_pointee(snapshot),
         authenticator,
         ledger: ledger::ledger(&config.ledger, &foundation.journal, &shipper),
-        engine: Engine::new(Deadlines {
-            connect: config.timeouts.connect.0,
-            first_byte: config.timeouts.first_byte.0,
-            write: config.timeouts.idle.0,
-        }),
+        engine: Engine::default(),
         control: control::router(control_state),
         metrics,
         guards,
@@ -362,12 +358,13 @@ impl Node {
     }
 
     /// What reloads this node's configuration, which it was started with.
-    pub fn reloader(&self, watched: Watched, tls: Option<Arc<ListenerTls>>) -> Reloader {
+    pub fn reloader(&self, watched: Watched, tls: Option<Arc<ListenerTls>>, log: Option<Filter>) -> Reloader {
         let parts = reload::Parts {
             gateway: Arc::clone(&self.gateway),
             admin: Arc::clone(&self.foundation.admin),
             journal: Arc::clone(&self.foundation.journal),
             tls,
+            log,
         };
         Reloader::new(parts, watched)
     }

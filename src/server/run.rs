@@ -19,6 +19,7 @@ use crate::server::service::{self, Passed};
 use crate::server::watchdog::{self, Vital};
 use crate::server::wishes::{Ears, Stop, Wishes};
 use crate::server::{certificates, listen};
+use crate::telemetry::logs::Filter;
 
 /// How long requests that were told to end may take for it.
 const CUT_GRACE: Duration = Duration::from_secs(3);
@@ -53,6 +54,8 @@ pub struct Start {
     pub passed: Passed,
     /// Whether a supervisor speaks through standard input.
     pub supervised: bool,
+    /// What the log says, to be changed with the configuration; none to leave it alone.
+    pub log: Option<Filter>,
 }
 
 /// How a node ended that was told to.
@@ -81,6 +84,7 @@ pub async fn run(
         source,
         passed,
         supervised,
+        log,
     } = start;
     // Taken note of, a write beyond a limit of file sizes is an error like that of a full disk, which the
     // journal can refuse with; else it ends the process.
@@ -112,7 +116,7 @@ pub async fn run(
     let mut work = node.background(&finishing)?;
     work.spawn(ears.run(finishing.clone()));
     if let Some(watched) = watched {
-        let reloader = node.reloader(watched, tls.clone());
+        let reloader = node.reloader(watched, tls.clone(), log);
         work.spawn(reloader.run(assemble::finished(&finishing), Arc::clone(&wishes.reload)));
     }
     let vital = Vital {
@@ -134,12 +138,11 @@ pub async fn run(
     tracing::info!(in_flight = node.gateway.in_flight.count(), "stopping");
     service::stopping("finishing running requests");
     health.set_ready(false);
-    if let Some(delay) = config.timeouts.drain_delay {
-        wait(delay.0, &wishes).await;
-    }
+    let delay = node.gateway.snapshot.load().drain_delay;
+    wait(delay.unwrap_or_default(), &wishes).await;
     let _ = stop.send(true);
     while fronts.join_next().await.is_some() {}
-    let unfinished = drain(&node, config.timeouts.drain.0, &wishes, &cut).await;
+    let unfinished = drain(&node, &wishes, &cut).await;
     let _ = tokio::time::timeout(FLUSH_GRACE, node.gateway.connections.idle()).await;
     let _ = finish.send(true);
     finish_work(work).await;
@@ -162,7 +165,8 @@ async fn wait(span: Duration, wishes: &Wishes) {
 
 /// Waits for requests in flight; what is left after the deadline, or when the end is wished at once,
 /// is told to end. Gives how many those were.
-async fn drain(node: &Node, deadline: Duration, wishes: &Wishes, cut: &watch::Sender<bool>) -> usize {
+async fn drain(node: &Node, wishes: &Wishes, cut: &watch::Sender<bool>) -> usize {
+    let deadline = node.gateway.snapshot.load().drain;
     let idle = async {
         tokio::select! {
             biased;

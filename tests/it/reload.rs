@@ -270,3 +270,35 @@ async fn a_reload_gives_nobody_a_new_burst() {
     generation(&gateway, 2.0).await;
     assert_eq!(gateway.call(&hello).await.status, 429);
 }
+
+#[tokio::test]
+async fn the_log_lets_through_what_the_new_filter_says() {
+    let sim = anthropic_sim::start().await;
+    let gateway = Setup::anthropic(&sim).start().await;
+    let hello = Call::messages(&gateway.any_key().await, &ask("hello"));
+    let config = gateway.home.read("tollgate.toml");
+    let mut told = Vec::new();
+    let filters = ["info", "info,tollgate::requests=off", "info"];
+    for (filter, expected) in filters.into_iter().zip([2.0, 3.0, 4.0]) {
+        gateway.home.replace(
+            "tollgate.toml",
+            &format!("{config}\n[log]\nfilter = \"{filter}\"\n"),
+        );
+        gateway.signal("HUP");
+        generation(&gateway, expected).await;
+        told.push(gateway.call(&hello).await.request_id());
+    }
+    until("the last request's line", async || {
+        gateway.log().contains(&told[2]).then_some(())
+    })
+    .await;
+    let log = gateway.log();
+    assert!(log.contains(&told[0]) && !log.contains(&told[1]), "{told:?}");
+    gateway.home.replace(
+        "tollgate.toml",
+        &format!("{config}\n[log]\nfilter = \"info,,=loud\"\n"),
+    );
+    gateway.signal("HUP");
+    kept(&gateway, 1.0).await;
+    assert!(gateway.log().contains("log.filter: "), "{}", gateway.log());
+}

@@ -280,7 +280,7 @@ impl<'a> Attempts<'a> {
         };
         tokio::select! {
             biased;
-            sent = self.gateway.engine.send(record, upstream, line, &head, &prepared.body) => Some(sent),
+            sent = self.gateway.engine.send(record, upstream, line, &head, &prepared.body, self.snapshot.deadlines) => Some(sent),
             _ = session.read_body_or_idle(true) => None,
         }
     }

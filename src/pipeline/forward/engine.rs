@@ -42,20 +42,20 @@ pub struct Deadlines {
 pub struct Engine {
     connector: Arc<Connector>,
     resolver: Resolver,
-    deadlines: Deadlines,
 }
 
-impl Engine {
+impl Default for Engine {
     /// An engine with an empty pool.
-    pub fn new(deadlines: Deadlines) -> Self {
+    fn default() -> Self {
         let options = ConnectorOptions::new(POOL_SIZE);
         Self {
             connector: Arc::new(Connector::new(Some(options))),
             resolver: Resolver::default(),
-            deadlines,
         }
     }
+}
 
+impl Engine {
     /// Sends a request and waits for the head of its answer.
     ///
     /// The record is the proof that the decision behind this request is written down; nothing goes
@@ -70,13 +70,15 @@ impl Engine {
         line: &Line,
         head: &RequestHeader,
         body: &Bytes,
+        deadlines: Deadlines,
     ) -> Result<Answer, Failure> {
-        let address = self.address(upstream, line).await?;
-        let to = self.peer(upstream, line, address, Pooling::Shared)?;
-        match self.connect(upstream, &to).await {
+        let address = self.address(upstream, line, deadlines.connect).await?;
+        let at = |pooling| peer(&upstream.destination, line, address, deadlines.connect, pooling);
+        let to = at(Pooling::Shared)?;
+        match self.connect(upstream, &to, deadlines.write).await {
             Ok((session, reused)) => {
                 let is_http2 = matches!(session, HttpSession::H2(_));
-                match self.exchange(session, upstream, head, body).await {
+                match exchange(session, upstream, head, body, deadlines.first_byte).await {
                     Ok(session) => return Ok(self.answer(session, to, true)),
                     Err(Failure::Broken(error)) if reused && (!is_http2 || was_not_processed(&error)) => {}
                     Err(failure) => return Err(failure),
@@ -86,42 +88,36 @@ impl Engine {
             Err(Failure::Connect(error)) if error.etype() == &ErrorType::H2Error => {}
             Err(failure) => return Err(failure),
         }
-        let to = self.peer(upstream, line, address, Pooling::Alone)?;
-        let (session, _) = self.connect(upstream, &to).await?;
-        let session = self.exchange(session, upstream, head, body).await?;
+        let to = at(Pooling::Alone)?;
+        let (session, _) = self.connect(upstream, &to, deadlines.write).await?;
+        let session = exchange(session, upstream, head, body, deadlines.first_byte).await?;
         Ok(self.answer(session, to, false))
     }
 
     /// Where the connection goes: an address of the destination, or of the proxy on the way to it.
-    async fn address(&self, upstream: &Upstream, line: &Line) -> Result<SocketAddr, Failure> {
+    async fn address(
+        &self,
+        upstream: &Upstream,
+        line: &Line,
+        deadline: Duration,
+    ) -> Result<SocketAddr, Failure> {
         let to = &upstream.destination;
         // A name that only the proxy resolves is the proxy's to judge; an address is not.
         if line.hop.is_some() && to.host().parse().is_ok_and(is_forbidden) {
             return Err(Unresolved::NoAddress.into());
         }
         let first = line.hop.as_ref().unwrap_or(to);
-        let addresses = self.resolver.resolve(first, self.deadlines.connect).await?;
+        let addresses = self.resolver.resolve(first, deadline).await?;
         let address = addresses.first().copied();
         address.ok_or_else(|| Unresolved::NoAddress.into())
     }
 
-    fn peer(
+    async fn connect(
         &self,
         upstream: &Upstream,
-        line: &Line,
-        address: SocketAddr,
-        pooling: Pooling,
-    ) -> Result<HttpPeer, Failure> {
-        peer(
-            &upstream.destination,
-            line,
-            address,
-            self.deadlines.connect,
-            pooling,
-        )
-    }
-
-    async fn connect(&self, upstream: &Upstream, to: &HttpPeer) -> Result<(HttpSession, bool), Failure> {
+        to: &HttpPeer,
+        write: Duration,
+    ) -> Result<(HttpSession, bool), Failure> {
         let began = Instant::now();
         // Handshakes need much state for a short time; a stream must not carry it to its end.
         let connecting = Box::pin(self.connector.get_http_session(to));
@@ -129,35 +125,34 @@ impl Engine {
         if !reused {
             upstream.meters.connected(began.elapsed());
         }
-        session.set_write_timeout(Some(self.deadlines.write));
+        session.set_write_timeout(Some(write));
         Ok((session, reused))
-    }
-
-    async fn exchange(
-        &self,
-        mut session: HttpSession,
-        upstream: &Upstream,
-        head: &RequestHeader,
-        body: &Bytes,
-    ) -> Result<HttpSession, Failure> {
-        let head = match session {
-            HttpSession::H2(_) => head::for_http2(head, &upstream.destination)?,
-            HttpSession::H1(_) | HttpSession::Custom(_) => head.clone(),
-        };
-        // An upstream may answer before it has read everything (413, 401): a failed write is not
-        // the end as long as a head can still be read.
-        let written = write(&mut session, head, body).await;
-        let deadline = self.deadlines.first_byte;
-        let read = tokio::time::timeout(deadline, read_final_head(&mut session)).await;
-        match (read, written) {
-            (Ok(Ok(())), _) => Ok(session),
-            (_, Err(error)) | (Ok(Err(error)), Ok(())) => Err(Failure::Broken(error)),
-            (Err(_), Ok(())) => Err(Failure::Slow(deadline)),
-        }
     }
 
     fn answer(&self, session: HttpSession, peer: HttpPeer, pooled: bool) -> Answer {
         Answer::new(Arc::clone(&self.connector), session, peer, pooled)
+    }
+}
+
+async fn exchange(
+    mut session: HttpSession,
+    upstream: &Upstream,
+    head: &RequestHeader,
+    body: &Bytes,
+    first_byte: Duration,
+) -> Result<HttpSession, Failure> {
+    let head = match session {
+        HttpSession::H2(_) => head::for_http2(head, &upstream.destination)?,
+        HttpSession::H1(_) | HttpSession::Custom(_) => head.clone(),
+    };
+    // An upstream may answer before it has read everything (413, 401): a failed write is not
+    // the end as long as a head can still be read.
+    let written = write(&mut session, head, body).await;
+    let read = tokio::time::timeout(first_byte, read_final_head(&mut session)).await;
+    match (read, written) {
+        (Ok(Ok(())), _) => Ok(session),
+        (_, Err(error)) | (Ok(Err(error)), Ok(())) => Err(Failure::Broken(error)),
+        (Err(_), Ok(())) => Err(Failure::Slow(first_byte)),
     }
 }
 

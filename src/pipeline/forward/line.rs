@@ -1,6 +1,7 @@
 //! How an upstream is reached: protocol, whom to trust, who we are, which way out.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 
 use pingora_core::connectors::l4::Connect;
@@ -51,6 +52,16 @@ pub struct Line {
     pub(super) hop: Option<Destination>,
     /// Connections are shared only by lines that agree in all of this.
     pub(super) group: u64,
+}
+
+impl fmt::Debug for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line")
+            .field("http2", &self.http2)
+            .field("hop", &self.hop)
+            .field("group", &self.group)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Line {

@@ -28,6 +28,7 @@ use crate::journal::leaf::admin::{Actor, Admin};
 use crate::journal::leaf::decision::{Json, Verdict};
 use crate::server::snapshot::{self, Lasting};
 use crate::server::{assemble, certificates, service};
+use crate::telemetry::logs::Filter;
 use crate::tls::listener::ListenerTls;
 
 use self::stamps::Stamps;
@@ -73,6 +74,8 @@ pub struct Parts {
     pub admin: Arc<AdminService>,
     /// Where a new configuration is written down.
     pub journal: Arc<Journal>,
+    /// What the log says; none where it is not ours.
+    pub log: Option<Filter>,
     /// The listener's certificate, which SIGHUP reads again too; its files are watched elsewhere.
     pub tls: Option<Arc<ListenerTls>>,
 }
@@ -199,6 +202,12 @@ impl Reloader {
         let waiting = restart::waiting(&config.effective, &self.started_with.effective);
         let (generation, digest) = (snapshot.generation, snapshot.policies.digest());
         self.parts.gateway.snapshot.store(Arc::new(snapshot));
+        snapshot::bear(config, &self.parts.gateway.guards);
+        if let Some(log) = &self.parts.log
+            && let Err(error) = log.set(&config.log.filter)
+        {
+            tracing::warn!(%error, "the log's filter stays as it was");
+        }
         self.parts.gateway.metrics.node.reloaded(waiting.len());
         tracing::info!(cause = cause.as_str(), generation, policy = %digest, "configuration reloaded");
         if !waiting.is_empty() {

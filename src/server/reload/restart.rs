@@ -4,18 +4,20 @@ use crate::config::effective::Effective;
 
 /// What a reload puts in force. Every key that is not at or below one of these waits for a restart,
 /// so that a key that nobody thought of is reported instead of being half applied.
-const RELOADED: [&str; 15] = [
+const RELOADED: [&str; 17] = [
     "server.body_bytes_max",
     "server.answer_bytes_max",
+    "server.requests_in_flight_max",
+    "server.connections_max",
+    "server.trusted_proxies",
     "policy",
     "prices",
     "secret_rules",
-    "timeouts.idle",
-    "timeouts.total",
-    "timeouts.body",
-    "timeouts.client_write",
-    "timeouts.ping",
+    "timeouts",
     "limits",
+    "resilience",
+    "egress",
+    "log.filter",
     "secrets",
     "upstream",
     "model",
@@ -70,7 +72,50 @@ mod tests {
             "[[upstream]]\nname = \"a\"\nprovider = \"openai\"\nendpoint = \"http://h\"\n",
             &[],
         );
-        check("[timeouts]\nidle = \"7s\"\ndrain = \"7s\"\n", &["timeouts.drain"]);
+        check("[timeouts]\nidle = \"7s\"\ndrain = \"7s\"\n", &[]);
+        check("[log]\nfilter = \"warn\"\nformat = \"json\"\n", &["log.format"]);
+    }
+
+    /// What the list under this heading of the how-to names.
+    fn documented(heading: &str) -> Vec<&'static str> {
+        let text = include_str!("../../../docs/how-to/reload.md");
+        let (_, section) = text.split_once(heading).unwrap();
+        let list = section.trim_start().split("\n\n").next().unwrap();
+        // `client_idle` and `drain` are said to belong to `timeouts`.
+        let notes = ["client_idle", "drain"];
+        let names = list.split('`').skip(1).step_by(2);
+        names.filter(|name| !notes.contains(name)).collect()
+    }
+
+    #[test]
+    fn the_how_to_tells_the_same() {
+        let mut at_once = documented("## What takes effect at once\n");
+        at_once.sort_unstable();
+        let mut reloaded = [RELOADED.as_slice(), &["tenant"]].concat();
+        reloaded.sort_unstable();
+        assert_eq!(at_once, reloaded);
+        let waits = documented("## What waits for a restart\n");
+        let known = effective("");
+        let mut waiting: Vec<&str> = waiting(&known, &Effective::default())
+            .iter()
+            .map(|key| {
+                let covers = |name: &&&str| {
+                    key.strip_prefix(**name)
+                        .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+                };
+                *waits
+                    .iter()
+                    .find(covers)
+                    .unwrap_or_else(|| panic!("{key} is not in docs/how-to/reload.md"))
+            })
+            .collect();
+        waiting.dedup();
+        let optional = ["server.tls"];
+        let told: Vec<&&str> = waits.iter().filter(|name| !optional.contains(name)).collect();
+        assert!(
+            told.iter().all(|name| waiting.contains(name)),
+            "{told:?} are not all keys: {waiting:?}"
+        );
     }
 
     #[test]

@@ -12,17 +12,21 @@ use crate::gateway::models::DeclaredModel;
 use crate::gateway::snapshot::Snapshot;
 use crate::gateway::trusted::TrustedProxies;
 use crate::pipeline::admit::{self, RateLimit};
+use crate::pipeline::forward::engine::Deadlines;
 use crate::pipeline::route::guard::{self, Guards};
 use crate::pipeline::route::pattern::ModelPattern;
 use crate::pipeline::route::provider::{self, LABELS};
 use crate::pipeline::route::upstream;
 use crate::pipeline::route::{Route, Routes};
 use crate::server::lines::{self, NoLine};
+use crate::telemetry::logs::{Filter, LogError};
 use crate::telemetry::metrics::Metrics;
 use crate::types::clock::{Clock as _, SystemClock};
 use crate::types::ids::{ModelName, RoleName, UpstreamName};
 
 mod governing;
+#[cfg(test)]
+mod tests;
 
 /// Why a part of a configuration cannot be put to use.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,9 @@ enum CompileError {
     /// An upstream cannot be reached as configured.
     #[error("{0}")]
     Line(#[from] NoLine),
+    /// The log's filter is none.
+    #[error("{0}")]
+    Log(#[from] LogError),
     /// No such provider.
     #[error("upstream `{upstream}`: provider `{label}` is not known: use one of {}", LABELS.join(", "))]
     Provider { upstream: String, label: String },
@@ -64,6 +71,7 @@ impl CompileError {
                 message,
             }],
             Self::Secret { name, .. } => vec![config.mistake(&format!("secrets.{name}"), message)],
+            Self::Log(_) => vec![config.mistake("log.filter", message)],
             Self::Line(no) => vec![config.mistake(&no.key(), message)],
             Self::Provider { upstream, .. } => {
                 vec![config.mistake(&format!("upstream.{upstream}.provider"), message)]
@@ -104,6 +112,10 @@ pub fn compile(
         lines::compile(config, SystemClock.now()).map_err(CompileError::from),
         &mut errors,
     );
+    kept(
+        Filter::check(&config.log.filter).map_err(CompileError::from),
+        &mut errors,
+    );
     let (Some(policies), Some(detectors), Some(prices), Some(lines), true) =
         (policies, detectors, prices, lines, errors.is_empty())
     else {
@@ -131,10 +143,17 @@ pub fn compile(
         connections_max: config.server.connections_max,
         client_idle: config.timeouts.client_idle.0,
         answer_bytes_max: config.server.answer_bytes_max.as_usize(),
+        deadlines: Deadlines {
+            connect: config.timeouts.connect.0,
+            first_byte: config.timeouts.first_byte.0,
+            write: config.timeouts.idle.0,
+        },
         idle: config.timeouts.idle.0,
         ping: config.timeouts.ping.0,
         total: config.timeouts.total.0,
         client_write: config.timeouts.client_write.0,
+        drain_delay: config.timeouts.drain_delay.map(|delay| delay.0),
+        drain: config.timeouts.drain.0,
     })
 }
 
@@ -244,6 +263,15 @@ fn compile_upstream(
             .of(&UpstreamName::from(name), bearable(config, upstream)),
         meters: lasting.metrics.upstream(name),
     })
+}
+
+/// Puts in force what upstreams can bear. Their state outlives configurations, so this is not done while one is
+/// compiled that may yet be refused.
+pub fn bear(config: &Config, guards: &Guards) {
+    for upstream in &config.upstreams {
+        let name = UpstreamName::from(upstream.name.get_ref().as_str());
+        guards.set(&name, bearable(config, upstream));
+    }
 }
 
 /// What an upstream can bear.

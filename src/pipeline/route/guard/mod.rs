@@ -211,6 +211,11 @@ impl Guard {
         change
     }
 
+    /// What it is told that the upstream can bear.
+    pub fn settings(&self) -> Settings {
+        self.state.lock().settings
+    }
+
     /// What it shows at this moment.
     pub fn reading(&self) -> Reading {
         let (inside, waiting) = self.gate.counts();
@@ -271,16 +276,23 @@ impl Guards {
         }
     }
 
-    /// The guard of this upstream, as it is, with these settings from now on.
+    /// The guard of this upstream, as it is; one that was not known yet begins with these settings.
     pub fn of(&self, name: &UpstreamName, settings: Settings) -> Arc<Guard> {
         let mut known = self.known.lock();
         if let Some(guard) = known.get(name) {
-            guard.set(settings);
             return Arc::clone(guard);
         }
         let guard = Arc::new(Guard::new(name.clone(), settings, Arc::clone(&self.clock)));
         known.insert(name.clone(), Arc::clone(&guard));
         guard
+    }
+
+    /// Gives a known upstream these settings from now on.
+    pub fn set(&self, name: &UpstreamName, settings: Settings) {
+        let guard = self.known.lock().get(name).map(Arc::clone);
+        if let Some(guard) = guard {
+            guard.set(settings);
+        }
     }
 
     /// Every upstream with what it shows at this moment.
