@@ -1,6 +1,6 @@
 //! What a recorded request costs: CPU microseconds of an open and its close, and how long an open waits.
 //!
-//! `cargo bench --bench journal`
+//! `cargo bench --bench journal [-- postgres://…]`: shipping into SQLite, and into that empty database.
 
 use std::error::Error;
 use std::fs;
@@ -27,6 +27,9 @@ use tollgate::types::principal::Credential;
 /// Ticks of `/proc/self/stat` in a second, on every Linux that we run on.
 const TICKS_PER_SECOND: u64 = 100;
 
+/// Rows of one request in the store: two leaves in `audit`, one row in `ai_requests`, three decisions.
+const ROWS_PER_REQUEST: u128 = 6;
+
 const RUN_FOR: Duration = Duration::from_secs(4);
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -44,7 +47,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
     }
     writeln!(out, "{}", run_at_rate(1_000)?)?;
-    writeln!(out, "{}", ship(20_000)?)?;
+    writeln!(out, "{}", ship(20_000, None)?)?;
+    let named = std::env::args().find(|argument| argument.starts_with("postgres:"));
+    if let Some(url) = named {
+        writeln!(out, "{}", ship(20_000, Some(url))?)?;
+    }
     Ok(())
 }
 
@@ -95,8 +102,8 @@ fn run_at_rate(per_second: u32) -> Result<String, Box<dyn Error>> {
     ))
 }
 
-/// What it costs to bring requests into the store afterwards.
-fn ship(requests: u64) -> Result<String, Box<dyn Error>> {
+/// What a full journal costs to bring into a store, and how fast that goes: a SQLite file, where none is named.
+fn ship(requests: u64, store: Option<String>) -> Result<String, Box<dyn Error>> {
     let directory = tempfile::tempdir_in(".")?;
     let journal = open_journal(Durability::Relaxed, &directory)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -106,7 +113,9 @@ fn ship(requests: u64) -> Result<String, Box<dyn Error>> {
         for _ in 0..requests {
             once(Arc::clone(&journal), Instant::now()).await;
         }
-        let url = format!("sqlite:{}", directory.path().join("store.db").display());
+        let kind = if store.is_some() { "PostgreSQL" } else { "SQLite" };
+        let file = format!("sqlite:{}", directory.path().join("store.db").display());
+        let url = store.unwrap_or(file);
         let store = Arc::new(Store::connect(&url, None).await?);
         let settings = shipper::Settings {
             flush_within: Duration::from_secs(600),
@@ -114,12 +123,14 @@ fn ship(requests: u64) -> Result<String, Box<dyn Error>> {
         };
         let shipper = Shipper::new(Arc::clone(&journal), store, Arc::new(SystemClock), settings);
         let (cpu, start) = (cpu_micros()?, Instant::now());
-        shipper.run(std::future::ready(())).await;
+        shipper.finish().await;
+        let span = start.elapsed();
         let cpu = (cpu_micros()? - cpu) * 10 / requests;
+        let per_second = u128::from(requests) * 1_000 / span.as_millis().max(1);
         Ok(format!(
-            "shipping: {:.1} us CPU per request, {} requests/s, {} left behind",
+            "shipping into {kind}: {:.1} us CPU per request, {per_second} requests/s, {} rows/s, {} left behind",
             f64::from(u32::try_from(cpu)?) / 10.0,
-            u128::from(requests) * 1_000 / start.elapsed().as_millis().max(1),
+            per_second * ROWS_PER_REQUEST,
             shipper.unshipped(),
         ))
     })
