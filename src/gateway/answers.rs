@@ -11,7 +11,8 @@ use crate::gateway::respond::{self, Extra};
 use crate::pipeline::refusal::Refusal;
 use crate::pipeline::translate::prepare::AnswerPlan;
 use crate::pipeline::translate::{
-    Ending, ErrorKind, Fault, Observed, Progress, Rewriter, chat_json, messages_json, openai_json,
+    CompletionName, Ending, ErrorKind, Fault, Observed, Progress, Rewriter, chat_json, completion_chunks,
+    completion_json, messages_json, openai_json,
 };
 use crate::types::ids::RequestId;
 
@@ -36,12 +37,22 @@ pub(super) fn rewriter(plan: AnswerPlan, id: RequestId) -> Rewriter {
         AnswerPlan::Messages { alias } => Rewriter::messages(alias),
         AnswerPlan::Chat(context) => Rewriter::chat(context, message_id(id)),
         AnswerPlan::OpenAi(plan) => Rewriter::chat_bytes(plan),
+        AnswerPlan::Completion(context) => Rewriter::completion(context, &completion_name(id)),
     }
 }
 
 /// The id of a message that we make from a foreign answer: one per request, so it is the request's.
 fn message_id(id: RequestId) -> String {
     format!("msg_{}", id.as_uuid().simple())
+}
+
+/// The name of a completion that we make from a foreign answer.
+fn completion_name(id: RequestId) -> CompletionName {
+    let made = id.as_uuid().get_timestamp().map(|time| time.to_unix().0);
+    CompletionName {
+        id: format!("chatcmpl-{}", id.as_uuid().simple()),
+        created: made.unwrap_or_default(),
+    }
 }
 
 /// Rewrites a whole JSON answer. A client that asked for a stream gets one, also where the upstream
@@ -59,6 +70,14 @@ pub(super) fn whole(
         }
         AnswerPlan::OpenAi(plan) => {
             let (bytes, observed) = openai_json(body, plan.alias.as_ref())?;
+            Ok((bytes, observed, "application/json"))
+        }
+        AnswerPlan::Completion(context) if wants_stream => {
+            let (bytes, observed) = completion_chunks(body, context, &completion_name(id))?;
+            Ok((bytes, observed, "text/event-stream; charset=utf-8"))
+        }
+        AnswerPlan::Completion(context) => {
+            let (bytes, observed) = completion_json(body, context, &completion_name(id))?;
             Ok((bytes, observed, "application/json"))
         }
         AnswerPlan::Chat(context) if wants_stream => {

@@ -16,7 +16,9 @@ use tollgate::dialect::sse::{Decoder, Item};
 use tollgate::pipeline::inspect::index::index as index_of;
 use tollgate::pipeline::inspect::inspection::{Actions, FingerprintKey, inspect};
 use tollgate::pipeline::inspect::secrets::Detectors;
-use tollgate::pipeline::translate::{Ending, Progress, Rewriter, messages_to_chat};
+use tollgate::pipeline::translate::{
+    ChatBytes, CompletionName, Ending, Progress, Rewriter, chat_to_messages, messages_to_chat,
+};
 use tollgate::types::ids::ModelName;
 use tollgate::types::secret::Secret;
 
@@ -95,7 +97,7 @@ static DETECTORS: LazyLock<Detectors> =
 /// splices leave JSON behind.
 pub fn index(data: &[u8]) {
     let body = Bytes::copy_from_slice(data);
-    for operation in [Operation::Messages, Operation::CountTokens] {
+    for operation in Operation::ALL {
         let Ok(index) = index_of(&body, operation) else {
             continue;
         };
@@ -105,6 +107,8 @@ pub fn index(data: &[u8]) {
             assert_eq!(value["stream"] == true, index.stream(), "a stream or not");
         }
         let renamed = index.model_splice(&ModelName::from("other \"model\""));
+        let usage: Vec<_> = index.usage_edit().cloned().into_iter().collect();
+        assert_is_json(&splice::apply(&body, &usage).expect("the options have a place"));
         let key = FingerprintKey::new(&Secret::new([7; 32]));
         let inspection = inspect(index, &DETECTORS, &Actions::SHIPPED, &key);
         assert_is_json(&splice::apply(&body, &[renamed]).expect("the model has a place"));
@@ -127,6 +131,30 @@ pub fn translate(data: &[u8]) {
                 assert_eq!(sent["model"], "upstream");
                 assert!(sent["messages"].is_array());
             }
+        }
+    }
+    translate_back(data);
+}
+
+/// The other direction: what comes out is a Messages request for the model that was named.
+fn translate_back(data: &[u8]) {
+    if let Ok(messages) = chat_to_messages(data, &ModelName::from("upstream")) {
+        assert_is_json(data);
+        assert_is_json(&messages.body);
+        if let Ok(sent) = serde_json::from_slice::<Value>(&messages.body) {
+            assert_eq!(sent["model"], "upstream");
+            assert!(sent["max_tokens"].is_u64());
+            let turns = sent["messages"].as_array().expect("a list of turns");
+            let roles: Vec<_> = turns.iter().map(|turn| &turn["role"]).collect();
+            assert_eq!(
+                roles.first().map(|role| *role == "user"),
+                Some(true),
+                "users begin"
+            );
+            assert!(
+                roles.windows(2).all(|pair| pair.first() != pair.last()),
+                "in turn"
+            );
         }
     }
 }
@@ -185,6 +213,52 @@ pub fn stream(data: &[u8]) {
         let passed = out.trim_ascii_end();
         assert_eq!(stream.get(..passed.len()), Some(passed), "bytes pass as they are");
     }
+    stream_of_chunks(data);
+}
+
+/// The same for clients of chat completions.
+fn stream_of_chunks(data: &[u8]) {
+    let [cut, options, stream @ ..] = data else { return };
+    let sizes = [usize::from(*cut).max(1), stream.len().max(1)];
+    let asked: &[u8] = if options & 1 == 0 {
+        br#"{"model":"c","stream":true,"messages":[{"role":"user","content":"x"}]}"#
+    } else {
+        br#"{"model":"c","stream":true,"messages":[{"role":"user","content":"x"}],"stream_options":{"include_usage":true}}"#
+    };
+    let sent = chat_to_messages(asked, &ModelName::from("m"));
+    let context = sent.unwrap_or_else(|_| panic!("our own request is good")).answer;
+    let name = CompletionName {
+        id: "chatcmpl-1".to_owned(),
+        created: 1,
+    };
+    let [cut, whole] =
+        sizes.map(|size| rewritten(Rewriter::completion(context.clone(), &name), stream, size));
+    assert_eq!(cut, whole, "the cut matters");
+    let told = without_halves(&cut.0);
+    let data = told.lines().filter_map(|line| line.strip_prefix("data: "));
+    for data in data.filter(|data| *data != "[DONE]") {
+        assert_is_json(data.as_bytes());
+    }
+    assert_eq!(
+        told.ends_with("data: [DONE]\n\n"),
+        cut.1 == Progress::Finished,
+        "{told}"
+    );
+
+    let plan = ChatBytes {
+        alias: (options & 2 != 0).then(|| ModelName::from("alias")),
+        withhold_usage: options & 4 != 0,
+        choices: u64::from(options & 8 != 0) + 1,
+        input_tokens: 0,
+    };
+    let lines = |(out, progress): (BytesMut, Progress)| {
+        let text = String::from_utf8_lossy(&out)
+            .replace("\r\n", "\n")
+            .replace('\r', "\n");
+        (text.trim_end().to_owned(), progress)
+    };
+    let [cut, whole] = sizes.map(|size| lines(rewritten(Rewriter::chat_bytes(plan.clone()), stream, size)));
+    assert_eq!(cut, whole, "the cut matters");
 }
 
 fn rewritten(mut rewriter: Rewriter, stream: &[u8], size: usize) -> (BytesMut, Progress) {

@@ -31,6 +31,7 @@ mod openai;
 mod policy;
 mod proxies;
 mod recorded;
+mod recorded_openai;
 mod refusals;
 mod reload;
 mod replicas;

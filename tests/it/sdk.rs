@@ -1,4 +1,4 @@
-//! The official Anthropic SDKs against the real binary, over both kinds of upstream.
+//! The official Anthropic and OpenAI SDKs against the real binary, over both kinds of upstream.
 //!
 //! `scripts/test` installs them, pinned, into `target/sdk`.
 
@@ -82,7 +82,9 @@ async fn check(program: PathBuf, script: &str, arrangements: &[(&str, Spoken)]) 
             .env("TOLLGATE_SDK_MODULES", installed("node/node_modules"))
             .env_remove("ANTHROPIC_API_KEY")
             .env_remove("ANTHROPIC_AUTH_TOKEN")
-            .env_remove("ANTHROPIC_BASE_URL");
+            .env_remove("ANTHROPIC_BASE_URL")
+            .env_remove("OPENAI_API_KEY")
+            .env_remove("OPENAI_BASE_URL");
         if secured {
             // Python's way and Node's way to trust an authority of one's own.
             command
@@ -141,4 +143,19 @@ async fn python_2_over_http2() {
 #[tokio::test]
 async fn typescript() {
     check(installed("node/bin/node"), "anthropic_sdk.mjs", &ARRANGEMENTS).await;
+}
+
+#[tokio::test]
+async fn python_openai() {
+    check(
+        installed("python-openai/bin/python"),
+        "openai_sdk.py",
+        &ARRANGEMENTS,
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn typescript_openai() {
+    check(installed("node/bin/node"), "openai_sdk.mjs", &ARRANGEMENTS).await;
 }

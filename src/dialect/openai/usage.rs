@@ -1,5 +1,8 @@
 //! Token counts of chat completions, in Anthropic's terms.
 
+use bytes::BufMut;
+
+use crate::dialect::anthropic::event::put_count;
 use crate::dialect::raw::{Members, Raw};
 use crate::types::usage::Usage;
 
@@ -62,6 +65,29 @@ pub fn read(usage: Raw<'_>) -> Option<Usage> {
     })
 }
 
+/// Writes a usage object of chat completions: the parts of the input that were read from and written to
+/// a cache are contained in `prompt_tokens`.
+pub fn put_usage(out: &mut impl BufMut, usage: &Usage) {
+    let input = usage.total_input();
+    let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
+    let counters: [(&[u8], u64); 6] = [
+        (br#"{"prompt_tokens":"#, input),
+        (br#","completion_tokens":"#, usage.output),
+        (br#","total_tokens":"#, input.saturating_add(usage.output)),
+        (br#","prompt_tokens_details":{"cached_tokens":"#, usage.cache_read),
+        (br#","cache_write_tokens":"#, written),
+        (
+            br#"},"completion_tokens_details":{"reasoning_tokens":"#,
+            usage.thinking,
+        ),
+    ];
+    for (key, count) in counters {
+        out.put_slice(key);
+        put_count(out, count);
+    }
+    out.put_slice(b"}}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,6 +142,19 @@ mod tests {
         );
         check(r#"{"total_tokens":2}"#, None);
         check("null", None);
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let told = usage(1, 20, 3, 4, 5);
+        let mut text = Vec::new();
+        put_usage(&mut text, &told);
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            text.starts_with(r#"{"prompt_tokens":8,"completion_tokens":20,"total_tokens":28,"#),
+            "{text}"
+        );
+        assert_eq!(read(Raw::read(&text).unwrap()), Some(told));
     }
 
     #[test]

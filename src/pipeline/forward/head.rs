@@ -10,6 +10,9 @@ use crate::pipeline::route::upstream::{CredentialScheme, Upstream};
 use crate::pipeline::translate::prepare::Prepared;
 use crate::types::destination::Destination;
 
+/// The version of the Messages API in which translated requests are written.
+const ANTHROPIC_VERSION: &str = "2023-06-01";
+
 /// What of the client's head matters upstream.
 pub struct ClientHead<'a> {
     /// The client's headers.
@@ -67,6 +70,9 @@ fn assemble(
         }
     } else {
         head.insert_header(ACCEPT, "application/json, text/event-stream")?;
+        if upstream.dialect.family() == Family::Anthropic {
+            head.insert_header("anthropic-version", ANTHROPIC_VERSION)?;
+        }
     }
     head.insert_header(CONTENT_TYPE, "application/json")?;
     head.insert_header(http::header::CONTENT_LENGTH, prepared.body.len())?;

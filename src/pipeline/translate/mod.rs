@@ -9,6 +9,7 @@
 
 pub mod dropped;
 pub mod foreign_thinking;
+pub mod from_chat;
 pub(crate) mod names;
 pub mod prepare;
 pub mod request;
@@ -31,8 +32,12 @@ pub use crate::pipeline::translate::answer::messages_stream::MessagesStream;
 pub use crate::pipeline::translate::answer::observed::{Observed, Outcome};
 pub use crate::pipeline::translate::answer::openai::bytes::openai_json;
 pub use crate::pipeline::translate::answer::openai::bytes_stream::{ChatBytes, ChatBytesStream};
+pub use crate::pipeline::translate::answer::openai::completion::{completion_chunks, completion_json};
+pub use crate::pipeline::translate::answer::openai::completion_stream::CompletionStream;
+pub use crate::pipeline::translate::answer::openai::context::{CompletionContext, CompletionName};
 pub use crate::pipeline::translate::answer::{Ending, Progress};
 pub use crate::pipeline::translate::dropped::{Dropped, DroppedKind, dropped_header};
+pub use crate::pipeline::translate::from_chat::{MessagesRequest, chat_to_messages};
 pub use crate::pipeline::translate::request::{ChatRequest, Untranslatable, messages_to_chat};
 pub use crate::pipeline::translate::upstream_error::{ClientError, upstream_error};
 use crate::types::ids::ModelName;
@@ -46,6 +51,8 @@ pub enum Rewriter {
     Chat(Box<ChatStream>),
     /// Both speak chat completions: bytes pass.
     ChatBytes(Box<ChatBytesStream>),
+    /// The client speaks chat completions, the upstream Messages.
+    Completion(Box<CompletionStream>),
 }
 
 /// The stream inside, whichever it is.
@@ -55,6 +62,7 @@ macro_rules! stream {
             Rewriter::Messages($stream) => $call,
             Rewriter::Chat($stream) => $call,
             Rewriter::ChatBytes($stream) => $call,
+            Rewriter::Completion($stream) => $call,
         }
     };
 }
@@ -73,6 +81,11 @@ impl Rewriter {
     /// For chat completions on both sides.
     pub fn chat_bytes(plan: ChatBytes) -> Self {
         Self::ChatBytes(Box::new(ChatBytesStream::new(plan)))
+    }
+
+    /// For a chat-completions client of a Messages upstream.
+    pub fn completion(context: CompletionContext, name: &CompletionName) -> Self {
+        Self::Completion(Box::new(CompletionStream::new(context, name)))
     }
 
     /// Takes a chunk of the upstream's body and writes what the client may see of it.
@@ -100,7 +113,7 @@ impl Rewriter {
     /// its end mark is part of the answer.
     pub fn awaiting_tail(&self) -> bool {
         match self {
-            Self::Messages(_) => false,
+            Self::Messages(_) | Self::Completion(_) => false,
             Self::Chat(stream) => stream.awaiting_tail(),
             Self::ChatBytes(stream) => stream.awaiting_tail(),
         }

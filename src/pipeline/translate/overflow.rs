@@ -11,6 +11,10 @@ pub(crate) fn message(complaint: &Complaint) -> Option<String> {
     if !is_overflow(complaint, &text) {
         return None;
     }
+    // Anthropic's own words.
+    if text.starts_with("prompt is too long:") {
+        return Some(complaint.message.clone());
+    }
     let numbers = Numbers::of(complaint, &text);
     Some(match numbers {
         Numbers {

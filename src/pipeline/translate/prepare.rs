@@ -9,7 +9,9 @@ use crate::pipeline::inspect::inspection::Inspection;
 use crate::pipeline::route::Candidate;
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::foreign_thinking::{EmptySignatures, foreign_thinking};
-use crate::pipeline::translate::{AnswerContext, ChatBytes, Dropped, Untranslatable, messages_to_chat};
+use crate::pipeline::translate::{
+    AnswerContext, ChatBytes, CompletionContext, Dropped, Untranslatable, chat_to_messages, messages_to_chat,
+};
 use crate::types::ids::ModelName;
 
 /// What goes to one candidate, and what its answer needs to come back.
@@ -39,6 +41,8 @@ pub enum AnswerPlan {
     },
     /// Chat completions become Messages.
     Chat(AnswerContext),
+    /// Messages become chat completions.
+    Completion(CompletionContext),
     /// Bytes of an OpenAI answer pass.
     OpenAi(ChatBytes),
 }
@@ -69,6 +73,9 @@ pub fn prepare(inspection: &Inspection, candidate: &Candidate) -> Result<Prepare
         (Family::OpenAi, Dialect::OpenAiChat) => openai_bytes(inspection, candidate),
         (Family::Anthropic, Dialect::OpenAiChat) if operation == Operation::Messages => {
             messages_by_chat(inspection, candidate)
+        }
+        (Family::OpenAi, Dialect::AnthropicMessages) if operation == Operation::ChatCompletions => {
+            chat_by_messages(inspection, candidate)
         }
         (_, _) => Err(Unprepared::NotSupported(operation)),
     }
@@ -144,5 +151,20 @@ fn messages_by_chat(inspection: &Inspection, candidate: &Candidate) -> Result<Pr
         splices: edits.len(),
         dropped: chat.dropped,
         answer: AnswerPlan::Chat(chat.answer),
+    })
+}
+
+/// Chat completions from the client, Messages upstream.
+fn chat_by_messages(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
+    let edits = inspection.splices();
+    let redacted = splice::apply(inspection.index().body(), edits)?;
+    let messages = chat_to_messages(&redacted, &candidate.served_model)?;
+    Ok(Prepared {
+        body: messages.body,
+        operation: Operation::Messages,
+        same_dialect: false,
+        splices: edits.len(),
+        dropped: messages.dropped,
+        answer: AnswerPlan::Completion(messages.answer),
     })
 }

@@ -1,4 +1,5 @@
-//! A simulated OpenAI-compatible upstream: `/v1/chat/completions`, streaming and not, with tools.
+//! A simulated OpenAI-compatible upstream: `/v1/chat/completions`, streaming and not, with tools, and
+//! `/v1/embeddings`.
 //!
 //! The same words in the last user text choose what happens as in the simulated Anthropic.
 
@@ -19,8 +20,20 @@ pub async fn start() -> Upstream {
 pub fn respond(request: &Received) -> Script {
     match (request.method(), request.path()) {
         ("POST", "/v1/chat/completions") => completions(&request.json()),
+        ("POST", "/v1/embeddings") => embeddings(&request.json()),
         _ => error(404, "invalid_request_error", "Unknown request URL"),
     }
+}
+
+fn embeddings(body: &Value) -> Script {
+    let texts = body["input"].as_array().map_or(1, Vec::len);
+    let embedding = |index| json!({"object": "embedding", "index": index, "embedding": [0.25, -1.0]});
+    let data: Vec<Value> = (0..texts).map(embedding).collect();
+    upstream::json(
+        200,
+        &json!({"object": "list", "model": body["model"], "data": data,
+            "usage": {"prompt_tokens": 5, "total_tokens": 5}}),
+    )
 }
 
 fn completions(body: &Value) -> Script {

@@ -10,6 +10,7 @@
 #[path = "../../vectors/mod.rs"]
 pub mod format;
 
+mod chat;
 mod mock;
 mod run;
 mod splits;

@@ -49,7 +49,7 @@ impl Untranslatable {
 }
 
 /// Refuses what stands at this place.
-fn refuse(place: Place<'_>, problem: impl Into<String>) -> Untranslatable {
+pub(crate) fn refuse(place: Place<'_>, problem: impl Into<String>) -> Untranslatable {
     Untranslatable {
         place: place.to_string(),
         problem: problem.into(),

@@ -1,0 +1,254 @@
+//! Messages streams to chat-completion chunks.
+//!
+//! The stream of the upstream is first made a good one, ended properly or by one error event, by the
+//! machine that Messages clients get; what it lets through is then told in chunks.
+
+use std::borrow::Cow;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::dialect::anthropic::error::{ErrorKind, read_envelope};
+use crate::dialect::openai::error::put_event;
+use crate::dialect::openai::finish::finish_reason;
+use crate::dialect::raw::{Members, Raw, compact, escape};
+use crate::dialect::sse::{Decoder, Event, Item};
+use crate::pipeline::translate::answer::messages_stream::MessagesStream;
+use crate::pipeline::translate::answer::observed::Observed;
+use crate::pipeline::translate::answer::openai::bytes_stream::DONE;
+use crate::pipeline::translate::answer::openai::chunks::Chunks;
+use crate::pipeline::translate::answer::openai::context::{CompletionContext, CompletionName};
+use crate::pipeline::translate::answer::{Ending, Progress};
+use crate::types::usage::Usage;
+
+/// The most text of a thinking block that is kept to be signed; of a longer one only the text is told.
+const SIGNED_BYTES_MAX: usize = 1 << 20;
+
+/// Turns the body of one Messages answer into chunks.
+#[derive(Debug)]
+pub struct CompletionStream {
+    inner: MessagesStream,
+    /// What the inner stream let through, until it has been told.
+    passed: BytesMut,
+    decoder: Decoder,
+    telling: Telling,
+}
+
+/// What has been told so far.
+#[derive(Debug)]
+struct Telling {
+    context: CompletionContext,
+    chunks: Chunks,
+    block: Block,
+    calls: u64,
+    details: u64,
+    stop: Option<Stop>,
+}
+
+/// The block that is open.
+#[derive(Debug)]
+enum Block {
+    /// None, or one that chat completions cannot tell.
+    Other,
+    Text,
+    /// With its text so far, escaped, and its signature.
+    Thinking(String, String),
+    /// Too long to be kept.
+    LongThinking,
+    /// With its input, where it came with the start, and whether a fragment came.
+    Call(Option<String>, bool),
+}
+
+#[derive(Debug)]
+struct Stop {
+    reason: String,
+    explanation: Option<String>,
+}
+
+impl CompletionStream {
+    /// A stream that has not begun.
+    pub fn new(context: CompletionContext, name: &CompletionName) -> Self {
+        Self {
+            inner: MessagesStream::new(None),
+            passed: BytesMut::new(),
+            decoder: Decoder::new(),
+            telling: Telling {
+                chunks: Chunks::new(&context, name),
+                context,
+                block: Block::Other,
+                calls: 0,
+                details: 0,
+                stop: None,
+            },
+        }
+    }
+
+    /// What was seen so far.
+    pub const fn observed(&self) -> &Observed {
+        self.inner.observed()
+    }
+
+    /// Takes a chunk of the body.
+    pub fn push(&mut self, chunk: &Bytes, out: &mut BytesMut) -> Progress {
+        let progress = self.inner.push(chunk, &mut self.passed);
+        self.tell(out);
+        progress
+    }
+
+    /// The body ended.
+    pub fn end(&mut self, ending: Ending, out: &mut BytesMut) -> Progress {
+        let progress = self.inner.end(ending, &mut self.passed);
+        self.tell(out);
+        progress
+    }
+
+    /// Writes a sign of life: a comment, for which every client is prepared.
+    pub fn ping(&mut self, out: &mut BytesMut) {
+        let mut sign = BytesMut::new();
+        self.inner.ping(&mut sign);
+        if !sign.is_empty() {
+            out.put_slice(b": ping\n\n");
+        }
+    }
+
+    /// Ends the stream with an error that was found outside.
+    pub fn abort(&mut self, kind: ErrorKind, message: &str, out: &mut BytesMut) {
+        self.inner.abort(kind, message, &mut self.passed);
+        self.tell(out);
+    }
+
+    /// Tells what the inner stream let through.
+    fn tell(&mut self, out: &mut BytesMut) {
+        let passed = self.passed.split();
+        let mut rest: &[u8] = &passed;
+        // What it lets through is complete events of a bounded size.
+        while let Ok(Some(item)) = self.decoder.next(&mut rest) {
+            if let Item::Event(event) = item {
+                let usage = self.inner.observed().usage;
+                self.telling.event(event, usage, out);
+            }
+        }
+    }
+}
+
+impl Telling {
+    fn event(&mut self, event: Event<'_>, usage: Option<Usage>, out: &mut BytesMut) {
+        let Ok(text) = std::str::from_utf8(event.data) else {
+            return;
+        };
+        let data = Members::read(text).unwrap_or_default();
+        let kind = match event.name {
+            b"" => data.string("type").unwrap_or_default(),
+            name => String::from_utf8_lossy(name),
+        };
+        match kind.as_ref() {
+            "message_start" => self.chunks.role(out),
+            "content_block_start" => self.start(&data.members("content_block").unwrap_or_default(), out),
+            "content_block_delta" => self.delta(&data.members("delta").unwrap_or_default(), out),
+            "content_block_stop" => self.stop(out),
+            "message_delta" => self.remember_stop(&data),
+            "message_stop" => self.finish(usage, out),
+            "error" => {
+                let (word, message) = read_envelope(text).unwrap_or_default();
+                put_event(out, ErrorKind::parse(&word).unwrap_or(ErrorKind::Api), &message);
+            }
+            "ping" => out.put_slice(b": ping\n\n"),
+            _ => {}
+        }
+    }
+
+    fn start(&mut self, block: &Members<'_>, out: &mut BytesMut) {
+        let text = |key| block.get(key).and_then(Raw::escaped).unwrap_or_default();
+        self.block = match block.string("type").unwrap_or_default().as_ref() {
+            "text" => {
+                self.chunks.text(out, "content", text("text"));
+                Block::Text
+            }
+            "thinking" => {
+                self.chunks.text(out, "reasoning_content", text("thinking"));
+                let signature = block.string("signature").unwrap_or_default().into_owned();
+                Block::Thinking(text("thinking").to_owned(), signature)
+            }
+            "redacted_thinking" => {
+                let data = block.string("data").unwrap_or_default();
+                self.chunks.sealed(out, self.details, &data);
+                self.details += 1;
+                Block::Other
+            }
+            "tool_use" => {
+                let (id, name) = (block.string("id"), block.string("name"));
+                let name = name.unwrap_or_default();
+                let name = self.context.names.restored(&name);
+                self.chunks.call(out, self.calls, &id.unwrap_or_default(), name);
+                let input = block.get("input").map_or(Cow::Borrowed("{}"), compact);
+                Block::Call((input != "{}").then(|| escape(&input)), false)
+            }
+            _ => Block::Other,
+        };
+    }
+
+    fn delta(&mut self, delta: &Members<'_>, out: &mut BytesMut) {
+        let text = |key| delta.get(key).and_then(Raw::escaped).unwrap_or_default();
+        match &mut self.block {
+            Block::Text => self.chunks.text(out, "content", text("text")),
+            Block::Thinking(held, signature) => {
+                let piece = text("thinking");
+                self.chunks.text(out, "reasoning_content", piece);
+                if held.len() + piece.len() > SIGNED_BYTES_MAX {
+                    self.block = Block::LongThinking;
+                    return;
+                }
+                held.push_str(piece);
+                if let Some(told) = delta.string("signature") {
+                    *signature = told.into_owned();
+                }
+            }
+            Block::LongThinking => self.chunks.text(out, "reasoning_content", text("thinking")),
+            Block::Call(_, has_fragment) => {
+                let fragment = text("partial_json");
+                *has_fragment |= !fragment.is_empty();
+                self.chunks.arguments(out, self.calls, fragment);
+            }
+            Block::Other => {}
+        }
+    }
+
+    fn stop(&mut self, out: &mut BytesMut) {
+        match std::mem::replace(&mut self.block, Block::Other) {
+            Block::Thinking(text, signature) if !signature.is_empty() => {
+                self.chunks.signed(out, self.details, &text, &signature);
+                self.details += 1;
+            }
+            Block::Call(input, has_fragment) => {
+                if !has_fragment {
+                    self.chunks
+                        .arguments(out, self.calls, input.as_deref().unwrap_or("{}"));
+                }
+                self.calls += 1;
+            }
+            Block::Text | Block::Thinking(..) | Block::LongThinking | Block::Other => {}
+        }
+    }
+
+    fn remember_stop(&mut self, data: &Members<'_>) {
+        let delta = data.members("delta").unwrap_or_default();
+        let Some(reason) = delta.string("stop_reason") else {
+            return;
+        };
+        let details = delta.members("stop_details");
+        self.stop = Some(Stop {
+            reason: reason.into_owned(),
+            explanation: details.and_then(|details| Some(details.string("explanation")?.into_owned())),
+        });
+    }
+
+    fn finish(&mut self, usage: Option<Usage>, out: &mut BytesMut) {
+        let stop = self.stop.take();
+        let reason = stop.as_ref().map_or("end_turn", |stop| stop.reason.as_str());
+        if let Some(explanation) = stop.as_ref().and_then(|stop| stop.explanation.as_deref()) {
+            self.chunks.text(out, "refusal", &escape(explanation));
+        }
+        self.chunks.finish(out, finish_reason(reason, self.calls > 0));
+        self.chunks.usage(out, &usage.unwrap_or_default());
+        out.put_slice(DONE);
+    }
+}

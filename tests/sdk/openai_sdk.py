@@ -1,0 +1,180 @@
+"""What programs do with OpenAI's official Python SDK, through the gateway."""
+
+import os
+import traceback
+
+import openai
+
+URL, KEY, UPSTREAM = (os.environ[f"TOLLGATE_{name}"] for name in ("URL", "KEY", "UPSTREAM"))
+MODEL = "claude-sonnet-4-6"
+TEXT = f"Hello from the simulated {'Anthropic' if UPSTREAM == 'anthropic' else 'OpenAI'}, mit Grüßen."
+# All input, what was read from a cache, and output: both simulations count the same.
+USAGE = (37, 7, 15)
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather of a city",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+
+client = openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=0, timeout=30)
+
+
+def ask(text, **more):
+    return {"model": MODEL, "messages": [{"role": "user", "content": text}], **more}
+
+
+def counted(usage):
+    return usage.prompt_tokens, usage.prompt_tokens_details.cached_tokens, usage.completion_tokens
+
+
+def completion():
+    answer = client.chat.completions.create(**ask("hello"))
+    (choice,) = answer.choices
+    assert (choice.message.content, choice.finish_reason, answer.model) == (TEXT, "stop", MODEL), answer
+    assert counted(answer.usage) == USAGE, answer.usage
+    assert answer.object == "chat.completion" and answer.id and answer._request_id, answer
+
+
+def stream():
+    chunks = list(client.chat.completions.create(**ask("hello", stream=True)))
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks]
+    assert "".join(pieces) == TEXT and len(pieces) > 2, pieces
+    assert chunks[-1].choices[0].finish_reason == "stop" and not any(chunk.usage for chunk in chunks), chunks[-1]
+    assert {chunk.model for chunk in chunks} == {MODEL}, chunks
+
+
+def stream_with_usage():
+    request = ask("hello", stream=True, stream_options={"include_usage": True})
+    chunks = list(client.chat.completions.create(**request))
+    assert chunks[-1].choices == [] and counted(chunks[-1].usage) == USAGE, chunks[-1]
+
+
+def stream_helper():
+    with client.chat.completions.stream(**ask("hello")) as events:
+        answer = events.get_final_completion()
+    assert answer.choices[0].message.content == TEXT, answer
+
+
+def tools_round_trip(streaming):
+    request = ask("sim:tool please", tools=[WEATHER])
+    if streaming:
+        with client.chat.completions.stream(**request) as events:
+            answer = events.get_final_completion()
+    else:
+        answer = client.chat.completions.create(**request)
+    (choice,) = answer.choices
+    assert choice.finish_reason == "tool_calls" and choice.message.content == "Let me look.", answer
+    (call,) = choice.message.tool_calls
+    assert call.function.name == "get_weather" and '"Paris"' in call.function.arguments, call
+    said = choice.message.to_dict()
+    result = {"role": "tool", "tool_call_id": call.id, "content": "18 degrees"}
+    request["messages"] = request["messages"] + [said, result]
+    assert client.chat.completions.create(**request).choices[0].message.content == TEXT
+
+
+def parallel_tools():
+    request = ask("sim:parallel please", tools=[WEATHER])
+    with client.chat.completions.stream(**request) as events:
+        streamed = events.get_final_completion()
+    for answer in (streamed, client.chat.completions.create(**request)):
+        calls = answer.choices[0].message.tool_calls
+        assert ["Paris" in calls[0].function.arguments, "Köln" in calls[1].function.arguments] == [True, True], calls
+        assert len({call.id for call in calls}) == 2, calls
+
+
+def thinking():
+    if UPSTREAM != "anthropic":
+        return
+    request = ask("sim:thinking")
+    message = client.chat.completions.create(**request).choices[0].message
+    assert message.reasoning_content == "First I think.", message
+    (detail,) = message.reasoning_details
+    assert detail["signature"] == "c2lnbmF0dXJl/+==", detail
+    thought = ""
+    for chunk in client.chat.completions.create(**request, stream=True):
+        thought += getattr(chunk.choices[0].delta, "reasoning_content", None) or ""
+    assert thought == "First I think.", thought
+    request["messages"] = request["messages"] + [message.to_dict(), {"role": "user", "content": "go on"}]
+    assert client.chat.completions.create(**request).choices[0].message.content == TEXT
+
+
+def raises(kind, status, call):
+    try:
+        call()
+    except openai.APIStatusError as error:
+        assert isinstance(error, kind) and error.status_code == status, f"{error!r} is not {kind} {status}"
+        assert error.body["message"] and error.request_id, (error.body, error.request_id)
+        return error
+    raise AssertionError(f"no error {status}")
+
+
+def errors():
+    create = client.chat.completions.create
+    wrong = client.with_options(api_key="tg_live_wrong")
+    error = raises(openai.AuthenticationError, 401, lambda: wrong.chat.completions.create(**ask("hello")))
+    assert error.code == "invalid_api_key", error.body
+    withheld = {**ask("hello"), "model": "claude-opus-4-8"}
+    error = raises(openai.PermissionDeniedError, 403, lambda: create(**withheld))
+    assert "opus-is-for-services" in str(error) and error.code == "policy", error
+    unknown = {**ask("hello"), "model": "nobody-has-this"}
+    raises(openai.NotFoundError, 404, lambda: create(**unknown))
+    raises(openai.BadRequestError, 400, lambda: create(**{**ask("hello"), "messages": "no list"}))
+    raises(openai.PermissionDeniedError, 403, lambda: create(**ask("hello", store=True)))
+    error = raises(openai.RateLimitError, 429, lambda: create(**ask("sim:status-429")))
+    assert error.response.headers["retry-after"], error.response.headers
+    raises(openai.InternalServerError, 503, lambda: create(**ask("sim:status-503")))
+    raises(openai.InternalServerError, 502, lambda: create(**ask("sim:status-401")))
+    raises(openai.InternalServerError, 503, lambda: create(**ask("sim:status-503", stream=True)))
+
+
+def refusals_are_not_retried():
+    patient = openai.OpenAI(base_url=f"{URL}/v1", api_key=KEY, max_retries=5, timeout=5)
+    withheld = {**ask("hello"), "model": "claude-opus-4-8"}
+    raises(openai.PermissionDeniedError, 403, lambda: patient.chat.completions.create(**withheld))
+
+
+def broken_streams():
+    for wish in ("sim:mid-error", "sim:die"):
+        try:
+            list(client.chat.completions.create(**ask(wish, stream=True)))
+        except openai.APIError as error:
+            assert error.message, error
+        else:
+            raise AssertionError(f"{wish} looked like a normal end")
+
+
+def models():
+    listed = client.models.list()
+    assert [(model.id, model.object) for model in listed] == [(MODEL, "model")], listed
+    assert client.models.retrieve(MODEL).id == MODEL
+    raises(openai.NotFoundError, 404, lambda: client.models.retrieve("nobody-has-this"))
+
+
+def embeddings():
+    create = client.embeddings.create
+    if UPSTREAM == "anthropic":
+        raises(openai.InternalServerError, 501, lambda: create(model=MODEL, input="a text"))
+        return
+    answer = create(model=MODEL, input=["a text", "another"], encoding_format="float")
+    assert [len(item.embedding) for item in answer.data] == [2, 2] and answer.usage.prompt_tokens == 5, answer
+
+
+CHECKS = [
+    completion, stream, stream_with_usage, stream_helper, lambda: tools_round_trip(False),
+    lambda: tools_round_trip(True), parallel_tools, thinking, errors, refusals_are_not_retried, broken_streams,
+    models, embeddings,
+]
+
+failed = 0
+for check in CHECKS:
+    try:
+        check()
+    except Exception:  # every check is run, whatever the one before it said
+        failed += 1
+        traceback.print_exc()
+if failed:
+    raise SystemExit(f"openai {openai.__version__}: {failed} of {len(CHECKS)} failed")
+print(f"openai {openai.__version__}: all passed")
