@@ -23,6 +23,7 @@ mod faults;
 mod fuzzed;
 mod http2;
 mod identity;
+mod ingress;
 mod ledger;
 mod mocks;
 mod models;
