@@ -385,6 +385,8 @@ pub struct Chat {
     pub max_tool_id_bytes: Option<usize>,
     /// Whether to ask for usage in streams (`stream_options`).
     pub include_usage: Option<bool>,
+    /// Whether the upstream serves `/v1/responses`, too.
+    pub responses: Option<bool>,
 }
 
 /// The field that carries the token limit.

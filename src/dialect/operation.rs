@@ -16,15 +16,18 @@ pub enum Operation {
     ChatCompletions,
     /// `POST /v1/embeddings`, OpenAI.
     Embeddings,
+    /// `POST /v1/responses`, OpenAI.
+    Responses,
 }
 
 impl Operation {
     /// All of them.
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Self::Messages,
         Self::CountTokens,
         Self::ChatCompletions,
         Self::Embeddings,
+        Self::Responses,
     ];
 
     /// The name that policies and records use.
@@ -34,6 +37,7 @@ impl Operation {
             Self::CountTokens => "count_tokens",
             Self::ChatCompletions => "chat_completions",
             Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
         }
     }
 
@@ -44,6 +48,7 @@ impl Operation {
             Self::CountTokens => "/messages/count_tokens",
             Self::ChatCompletions => "/chat/completions",
             Self::Embeddings => "/embeddings",
+            Self::Responses => "/responses",
         }
     }
 
@@ -51,7 +56,7 @@ impl Operation {
     pub const fn family(self) -> Family {
         match self {
             Self::Messages | Self::CountTokens => Family::Anthropic,
-            Self::ChatCompletions | Self::Embeddings => Family::OpenAi,
+            Self::ChatCompletions | Self::Embeddings | Self::Responses => Family::OpenAi,
         }
     }
 
@@ -61,6 +66,7 @@ impl Operation {
             Self::Messages | Self::CountTokens => "anthropic_messages",
             Self::ChatCompletions => "openai_chat",
             Self::Embeddings => "openai_embeddings",
+            Self::Responses => "openai_responses",
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::pipeline::refusal::Refusal;
 use crate::pipeline::translate::prepare::AnswerPlan;
 use crate::pipeline::translate::{
     CompletionName, Ending, ErrorKind, Fault, Observed, Progress, Rewriter, chat_json, completion_chunks,
-    completion_json, messages_json, openai_json,
+    completion_json, messages_json, openai_json, response_json,
 };
 use crate::types::ids::RequestId;
 
@@ -37,6 +37,7 @@ pub(super) fn rewriter(plan: AnswerPlan, id: RequestId) -> Rewriter {
         AnswerPlan::Messages { alias } => Rewriter::messages(alias),
         AnswerPlan::Chat(context) => Rewriter::chat(context, message_id(id)),
         AnswerPlan::OpenAi(plan) => Rewriter::chat_bytes(plan),
+        AnswerPlan::Response(plan) => Rewriter::response_bytes(plan),
         AnswerPlan::Completion(context) => Rewriter::completion(context, &completion_name(id)),
     }
 }
@@ -70,6 +71,10 @@ pub(super) fn whole(
         }
         AnswerPlan::OpenAi(plan) => {
             let (bytes, observed) = openai_json(body, plan.alias.as_ref())?;
+            Ok((bytes, observed, "application/json"))
+        }
+        AnswerPlan::Response(plan) => {
+            let (bytes, observed) = response_json(body, plan.alias.as_ref())?;
             Ok((bytes, observed, "application/json"))
         }
         AnswerPlan::Completion(context) if wants_stream => {

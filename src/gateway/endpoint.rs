@@ -36,6 +36,7 @@ pub fn endpoint(method: &Method, path: &str) -> Result<Endpoint, Refusal> {
         "/v1/messages/count_tokens" => (Endpoint::Governed(Operation::CountTokens), &[Method::POST]),
         "/v1/chat/completions" => (Endpoint::Governed(Operation::ChatCompletions), &[Method::POST]),
         "/v1/embeddings" => (Endpoint::Governed(Operation::Embeddings), &[Method::POST]),
+        "/v1/responses" => (Endpoint::Governed(Operation::Responses), &[Method::POST]),
         "/v1/models" => (Endpoint::Models, &[Method::GET, Method::HEAD]),
         "/" | "/api/hello" => (Endpoint::Probe, &[Method::GET, Method::HEAD]),
         _ if path.starts_with("/.well-known/") => (Endpoint::Control, &[Method::GET, Method::HEAD]),
@@ -57,7 +58,7 @@ pub fn unknown_path() -> Refusal {
     Refusal::new(
         Kind::NotFound,
         "nothing is served at this path: use /v1/messages, /v1/messages/count_tokens, \
-         /v1/chat/completions, /v1/embeddings or /v1/models",
+         /v1/chat/completions, /v1/embeddings, /v1/responses or /v1/models",
     )
 }
 

@@ -157,6 +157,7 @@ pub(super) const fn metered(operation: Operation) -> Endpoint {
         Operation::CountTokens => Endpoint::CountTokens,
         Operation::ChatCompletions => Endpoint::ChatCompletions,
         Operation::Embeddings => Endpoint::Embeddings,
+        Operation::Responses => Endpoint::Responses,
     }
 }
 

@@ -17,7 +17,7 @@ use tollgate::pipeline::inspect::index::index as index_of;
 use tollgate::pipeline::inspect::inspection::{Actions, FingerprintKey, inspect};
 use tollgate::pipeline::inspect::secrets::Detectors;
 use tollgate::pipeline::translate::{
-    ChatBytes, CompletionName, Ending, Progress, Rewriter, chat_to_messages, messages_to_chat,
+    ChatBytes, CompletionName, Ending, Progress, ResponseBytes, Rewriter, chat_to_messages, messages_to_chat,
 };
 use tollgate::types::ids::ModelName;
 use tollgate::types::secret::Secret;
@@ -107,8 +107,12 @@ pub fn index(data: &[u8]) {
             assert_eq!(value["stream"] == true, index.stream(), "a stream or not");
         }
         let renamed = index.model_splice(&ModelName::from("other \"model\""));
-        let usage: Vec<_> = index.usage_edit().cloned().into_iter().collect();
-        assert_is_json(&splice::apply(&body, &usage).expect("the options have a place"));
+        let forced: Vec<_> = [index.usage_edit(), index.store_edit()]
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect();
+        assert_is_json(&splice::apply(&body, &forced).expect("forced fields have places"));
         let key = FingerprintKey::new(&Secret::new([7; 32]));
         let inspection = inspect(index, &DETECTORS, &Actions::SHIPPED, &key);
         assert_is_json(&splice::apply(&body, &[renamed]).expect("the model has a place"));
@@ -258,6 +262,13 @@ fn stream_of_chunks(data: &[u8]) {
         (text.trim_end().to_owned(), progress)
     };
     let [cut, whole] = sizes.map(|size| lines(rewritten(Rewriter::chat_bytes(plan.clone()), stream, size)));
+    assert_eq!(cut, whole, "the cut matters");
+    let plan = ResponseBytes {
+        alias: plan.alias,
+        input_tokens: 0,
+    };
+    let [cut, whole] =
+        sizes.map(|size| lines(rewritten(Rewriter::response_bytes(plan.clone()), stream, size)));
     assert_eq!(cut, whole, "the cut matters");
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Call};
 use crate::support::gateway::Gateway;
-use crate::support::records::{rows_of, text};
+use crate::support::records::{ended, rows_of, text};
 use crate::support::setup::{MODEL, Setup, UPSTREAM_KEY};
 use crate::support::upstream::Upstream;
 use crate::support::{anthropic_sim, openai_sim};
@@ -36,7 +36,7 @@ const fn ingress(path: &'static str, over: Speaks, streams: bool, format: &'stat
     }
 }
 
-const INGRESSES: [Ingress; 10] = [
+const INGRESSES: [Ingress; 12] = [
     ingress("/v1/messages", Speaks::Anthropic, false, "anthropic_messages"),
     ingress("/v1/messages", Speaks::Anthropic, true, "anthropic_messages"),
     ingress("/v1/messages", Speaks::OpenAi, false, "anthropic_messages"),
@@ -52,6 +52,8 @@ const INGRESSES: [Ingress; 10] = [
     ingress("/v1/chat/completions", Speaks::Anthropic, false, "openai_chat"),
     ingress("/v1/chat/completions", Speaks::Anthropic, true, "openai_chat"),
     ingress("/v1/embeddings", Speaks::OpenAi, false, "openai_embeddings"),
+    ingress("/v1/responses", Speaks::OpenAi, false, "openai_responses"),
+    ingress("/v1/responses", Speaks::OpenAi, true, "openai_responses"),
 ];
 
 impl Ingress {
@@ -59,6 +61,7 @@ impl Ingress {
     fn body(self, model: &str, words: &str) -> Value {
         let mut body = match self.path {
             "/v1/embeddings" => json!({"model": model, "input": words}),
+            "/v1/responses" => json!({"model": model, "input": [{"role": "user", "content": words}]}),
             "/v1/messages" => {
                 json!({"model": model, "max_tokens": 100, "messages": [{"role": "user", "content": words}]})
             }
@@ -79,7 +82,7 @@ impl Ingress {
         let mut body = self.body(MODEL, "hello");
         match self.path {
             "/v1/embeddings" => body["store"] = json!(true),
-            "/v1/chat/completions" => body["tools"] = json!([{"type": "code_interpreter"}]),
+            "/v1/chat/completions" | "/v1/responses" => body["tools"] = json!([{"type": "code_interpreter"}]),
             _ => body["tools"] = json!([{"type": "code_execution_20250825", "name": "code_execution"}]),
         }
         body
@@ -212,8 +215,7 @@ async fn every_stage_stops_what_it_must_on_every_way_in() {
                 if status == 401 {
                     continue;
                 }
-                let rows = rows_of(&house.gateway, "ai_requests", &answer.request_id()).await;
-                let row = &rows[0];
+                let row = &ended(&house.gateway, &answer.request_id()).await;
                 assert_eq!(text(row, "outcome"), "denied", "{shown}");
                 assert_eq!(text(row, "client_dialect"), ingress.format, "{shown}");
             }
@@ -240,8 +242,7 @@ async fn whatever_passes_is_decided_recorded_and_sent_with_our_credential() {
             assert_eq!(is_stream, ingress.streams, "{ingress:?}");
 
             let request = answer.request_id();
-            let rows = rows_of(&house.gateway, "ai_requests", &request).await;
-            let row = &rows[0];
+            let row = &ended(&house.gateway, &request).await;
             assert_eq!(text(row, "outcome"), "complete", "{ingress:?}: {row:?}");
             assert_eq!(text(row, "client_dialect"), ingress.format, "{ingress:?}");
             let streamed = row["stream"] == 1 || row["stream"] == true;
@@ -309,7 +310,12 @@ async fn secrets_of_earlier_turns_are_taken_out_on_every_way_in() {
             let mut body = ingress.body(MODEL, "hello");
             let earlier = json!({"role": "user", "content": format!("my key is {}", secret())});
             let answer = json!({"role": "assistant", "content": "I see."});
-            let messages = body["messages"].as_array_mut().unwrap();
+            let turns = if ingress.path == "/v1/responses" {
+                "input"
+            } else {
+                "messages"
+            };
+            let messages = body[turns].as_array_mut().unwrap();
             messages.splice(0..0, [earlier, answer]);
             let told = house.gateway.call(&ingress.call(&body).bearer(&house.key)).await;
             assert_eq!(told.status, 200, "{ingress:?}: {}", told.text());
@@ -334,8 +340,7 @@ async fn what_a_translation_loses_is_told_in_the_head_and_the_ledger() {
             "{}",
             answer.text()
         );
-        let rows = rows_of(&house.gateway, "ai_requests", &answer.request_id()).await;
-        let row = &rows[0];
+        let row = &ended(&house.gateway, &answer.request_id()).await;
         assert!(
             row.values().any(|value| value.to_string().contains("seed")),
             "{row:?}"

@@ -29,6 +29,7 @@ mod mocks;
 mod models;
 mod observed;
 mod openai;
+mod openai_responses;
 mod policy;
 mod proxies;
 mod recorded;

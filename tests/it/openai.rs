@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::support::client::{Answer, Call};
 use crate::support::gateway::Gateway;
 use crate::support::openai_sim;
-use crate::support::records::{rows_of, text};
+use crate::support::records::{ended, text};
 use crate::support::setup::{MODEL, Setup, UPSTREAM_KEY};
 use crate::support::upstream::{self, Ending, Step, Upstream, chunk, end, stream_head};
 
@@ -151,8 +151,7 @@ async fn usage_is_asked_for_and_kept_from_who_did_not_ask() {
     assert_eq!(sent.replacen(option, "", 1), body, "nothing but one edit");
     assert!(sent.contains(option));
 
-    let rows = rows_of(&gateway, "ai_requests", &answer.request_id()).await;
-    let row = &rows[0];
+    let row = &ended(&gateway, &answer.request_id()).await;
     assert_eq!(
         (text(row, "client_dialect"), text(row, "upstream_dialect")),
         ("openai_chat", "openai_chat")
@@ -298,8 +297,8 @@ async fn a_broken_stream_ends_in_an_error_that_clients_see() {
         let last: Value = serde_json::from_str(last).unwrap();
         assert!(last["error"]["message"].is_string(), "{wish}: {told}");
         assert!(!told.contains("[DONE]"), "{wish}: {told}");
-        let rows = rows_of(&gateway, "ai_requests", &answer.request_id()).await;
-        assert_eq!(text(&rows[0], "outcome"), "error", "{wish}");
+        let row = &ended(&gateway, &answer.request_id()).await;
+        assert_eq!(text(row, "outcome"), "error", "{wish}");
     }
 }
 
@@ -333,12 +332,12 @@ async fn embeddings_pass_and_are_charged() {
         .await;
     assert_eq!((answered.status, answered.json()), (200, answer));
     assert_eq!(upstream.last().target(), "/v1/embeddings");
-    let rows = rows_of(&gateway, "ai_requests", &answered.request_id()).await;
+    let row = &ended(&gateway, &answered.request_id()).await;
     assert_eq!(
-        (&rows[0]["input_tokens"], &rows[0]["output_tokens"]),
+        (&row["input_tokens"], &row["output_tokens"]),
         (&json!(8), &json!(0))
     );
-    assert_eq!(text(&rows[0], "client_dialect"), "openai_embeddings");
+    assert_eq!(text(row, "client_dialect"), "openai_embeddings");
 }
 
 #[tokio::test]

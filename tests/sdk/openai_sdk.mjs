@@ -96,6 +96,17 @@ const checks = {
     assert.deepEqual(ids, [model]);
     assert.equal((await client.models.retrieve(model)).object, "model");
   },
+  async responses() {
+    const create = (more) => client.responses.create({ model, input: "hello", ...more });
+    if (overAnthropic) return void (await raises(OpenAI.InternalServerError, 501, create));
+    assert.equal((await create()).output_text, text);
+    let streamed = "";
+    for await (const event of await create({ stream: true })) {
+      if (event.type === "response.output_text.delta") streamed += event.delta;
+    }
+    assert.equal(streamed, text);
+    await raises(OpenAI.PermissionDeniedError, 403, () => create({ store: true }));
+  },
   async embeddings() {
     const create = () => client.embeddings.create({ model, input: ["a text", "another"], encoding_format: "float" });
     if (overAnthropic) await raises(OpenAI.InternalServerError, 501, create);

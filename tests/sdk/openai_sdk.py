@@ -162,10 +162,24 @@ def embeddings():
     assert [len(item.embedding) for item in answer.data] == [2, 2] and answer.usage.prompt_tokens == 5, answer
 
 
+def responses():
+    create = client.responses.create
+    request = {"model": MODEL, "input": "hello", "instructions": "Be brief."}
+    if UPSTREAM == "anthropic":
+        raises(openai.InternalServerError, 501, lambda: create(**request))
+        return
+    answer = create(**request)
+    assert answer.output_text == TEXT and answer.usage.input_tokens_details.cached_tokens == 7, answer
+    with client.responses.stream(**request) as events:
+        assert events.get_final_response().output_text == TEXT
+    raises(openai.PermissionDeniedError, 403, lambda: create(**request, store=True))
+    raises(openai.BadRequestError, 400, lambda: create(**request, previous_response_id="resp_1"))
+
+
 CHECKS = [
     completion, stream, stream_with_usage, stream_helper, lambda: tools_round_trip(False),
     lambda: tools_round_trip(True), parallel_tools, thinking, errors, refusals_are_not_retried, broken_streams,
-    models, embeddings,
+    models, embeddings, responses,
 ]
 
 failed = 0

@@ -3,6 +3,7 @@
 use bytes::{BufMut, BytesMut};
 
 use crate::dialect::anthropic::error::ErrorKind;
+use crate::dialect::anthropic::event::put_count;
 use crate::dialect::raw::put_string;
 
 /// `type` and `code` of an error of this kind.
@@ -61,6 +62,23 @@ pub fn put_event(out: &mut BytesMut, kind: ErrorKind, message: &str) {
     out.put_slice(b"data: ");
     put_envelope(out, kind, message);
     out.put_slice(b"\n\n");
+}
+
+/// The event that ends a stream of the Responses API with an error. Beside the fields of that API it has
+/// the member `error`, by which SDKs know that they have to raise.
+pub fn put_response_event(out: &mut BytesMut, kind: ErrorKind, message: &str, number: u64) {
+    let (word, code) = words(kind);
+    out.put_slice(b"event: error\ndata: {\"type\":\"error\",\"code\":");
+    put_string(out, code.unwrap_or(word));
+    out.put_slice(br#","message":"#);
+    put_string(out, message);
+    out.put_slice(br#","param":null,"sequence_number":"#);
+    put_count(out, number);
+    out.put_slice(br#","error":{"message":"#);
+    put_string(out, message);
+    out.put_slice(br#","type":"#);
+    put_string(out, word);
+    out.put_slice(b"}}\n\n");
 }
 
 #[cfg(test)]

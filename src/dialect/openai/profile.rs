@@ -22,6 +22,8 @@ pub struct ChatProfile {
     pub max_tool_id_bytes: usize,
     /// Whether a stream is asked for its usage by `stream_options`.
     pub include_usage: bool,
+    /// Whether the upstream serves `/v1/responses`, too.
+    pub responses: bool,
 }
 
 impl Default for ChatProfile {
@@ -36,6 +38,7 @@ impl Default for ChatProfile {
             effort: false,
             max_tool_id_bytes: 40,
             include_usage: true,
+            responses: false,
         }
     }
 }

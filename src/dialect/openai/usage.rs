@@ -65,6 +65,33 @@ pub fn read(usage: Raw<'_>) -> Option<Usage> {
     })
 }
 
+/// The counts of a usage object of the Responses API; `None` where it counts nothing. `input_tokens`
+/// contains what was read from and written to a cache.
+pub fn read_response(usage: Raw<'_>) -> Option<Usage> {
+    let usage = usage.members()?;
+    let (input, output) = (usage.count("input_tokens"), usage.count("output_tokens"));
+    if input.is_none() && output.is_none() {
+        return None;
+    }
+    let details = usage.members("input_tokens_details").unwrap_or_default();
+    let cache_read = details.count("cached_tokens").unwrap_or(0);
+    let cache_write = details.count("cache_write_tokens").unwrap_or(0);
+    let reasoning = usage
+        .members("output_tokens_details")
+        .and_then(|details| details.count("reasoning_tokens"));
+    Some(Usage {
+        input: input
+            .unwrap_or(0)
+            .saturating_sub(cache_read)
+            .saturating_sub(cache_write),
+        output: output.unwrap_or(0),
+        cache_read,
+        cache_write_5m: cache_write,
+        cache_write_1h: 0,
+        thinking: reasoning.unwrap_or(0),
+    })
+}
+
 /// Writes a usage object of chat completions: the parts of the input that were read from and written to
 /// a cache are contained in `prompt_tokens`.
 pub fn put_usage(out: &mut impl BufMut, usage: &Usage) {
@@ -142,6 +169,17 @@ mod tests {
         );
         check(r#"{"total_tokens":2}"#, None);
         check("null", None);
+    }
+
+    #[test]
+    fn responses_count_cached_tokens_once() {
+        let text = r#"{"input_tokens":37,"input_tokens_details":{"cached_tokens":7,"cache_write_tokens":5},
+            "output_tokens":15,"output_tokens_details":{"reasoning_tokens":4},"total_tokens":52}"#;
+        assert_eq!(
+            read_response(Raw::read(text).unwrap()),
+            Some(usage(25, 15, 7, 5, 4))
+        );
+        assert_eq!(read_response(Raw::read("{}").unwrap()), None);
     }
 
     #[test]

@@ -2,26 +2,25 @@
 //!
 //! `null` is the same as absent everywhere, as SDKs of this API send it.
 
-use std::ops::Range;
-
-use bytes::Bytes;
-
 use crate::dialect::json::{Kind, Text, Token};
 use crate::dialect::operation::Operation;
-use crate::dialect::splice::Splice;
+use crate::pipeline::inspect::asks::Store;
 use crate::pipeline::inspect::bad::{BadBody, Field};
 use crate::pipeline::inspect::messages::{Part, Role, WANT_CONTENT};
 use crate::pipeline::inspect::place::Location;
 use crate::pipeline::inspect::power::Power;
+use crate::pipeline::inspect::responses::reference;
 use crate::pipeline::inspect::walk::{MESSAGES_MAX, Seen, Walk, within};
 
 /// The request fields that governance reads.
-pub(super) const TOP_KEYS: [&str; 25] = [
+pub(super) const TOP_KEYS: [&str; 27] = [
     "model",
     "messages",
     "input",
     "max_tokens",
     "max_completion_tokens",
+    "max_output_tokens",
+    "instructions",
     "stream",
     "stream_options",
     "n",
@@ -72,48 +71,15 @@ pub(super) const WANT_INPUT: &str = "a string or a list";
 /// How far into a `data:` URL its encoding stands at the latest.
 const DATA_URL_HEAD_BYTES: usize = 256;
 
-/// What a request asks for besides its content.
-#[derive(Debug, Default)]
-pub(super) struct Asks {
-    /// Behind the brace that opens the request.
-    pub(super) top: usize,
-    /// How many answers.
-    pub(super) choices: Option<u64>,
-    options: Options,
-}
-
-/// What `stream_options` says about usage.
-#[derive(Debug, Default)]
-enum Options {
-    /// They are not there.
-    #[default]
-    Absent,
-    /// The client wants the usage.
-    Asked,
-    /// It does not; this edit asks for it.
-    Edit(Range<usize>, &'static str),
-}
-
-impl Asks {
-    /// The edit that makes a stream tell its usage, where the client did not ask.
-    pub(super) fn usage_edit(&self, operation: Operation, stream: bool) -> Option<Splice> {
-        if operation != Operation::ChatCompletions || !stream {
-            return None;
-        }
-        let (range, with) = match &self.options {
-            Options::Absent => (self.top..self.top, r#""stream_options":{"include_usage":true},"#),
-            Options::Asked => return None,
-            Options::Edit(range, with) => (range.clone(), *with),
-        };
-        Some(Splice {
-            range,
-            with: Bytes::from_static(with.as_bytes()),
-        })
-    }
-}
-
 impl Walk<'_> {
     pub(super) fn openai_field(&mut self, key: Option<&'static str>, value: Token) -> Result<(), BadBody> {
+        let is_response = self.operation == Operation::Responses;
+        if key == Some("store") {
+            self.asks.store = match value.kind {
+                Kind::Null => Store::Null(value.range()),
+                _ => Store::Said,
+            };
+        }
         if value.kind == Kind::Null && !matches!(key, Some("model" | "messages" | "input" | "stream_options"))
         {
             return Ok(());
@@ -122,8 +88,15 @@ impl Walk<'_> {
         match key {
             Some("model") => self.model_field(value),
             Some("messages") if is_chat => self.turns(value),
+            Some("input") if is_response => self.items(value),
             Some("input") if !is_chat => self.strings(value, Part::Words, Location::Input),
-            Some(key @ ("max_tokens" | "max_completion_tokens")) => self.max_tokens_field(key, value),
+            Some("instructions") if is_response => self.strings(value, Part::SystemText, Location::Top),
+            Some(key @ ("previous_response_id" | "conversation" | "prompt")) if is_response => {
+                Err(reference(Location::Top, key))
+            }
+            Some(key @ ("max_tokens" | "max_completion_tokens" | "max_output_tokens")) => {
+                self.max_tokens_field(key, value)
+            }
             Some("n") => {
                 self.asks.choices = Some(self.count("n", value)?);
                 Ok(())
@@ -164,49 +137,6 @@ impl Walk<'_> {
         self.state_field(value, &power)
     }
 
-    fn stream_options(&mut self, value: Token) -> Result<(), BadBody> {
-        match value.kind {
-            Kind::Null => {
-                self.asks.options = Options::Edit(value.range(), r#"{"include_usage":true}"#);
-                return Ok(());
-            }
-            Kind::ObjectStart => {}
-            _ => {
-                return Err(BadBody::shape(
-                    Location::Top,
-                    "stream_options",
-                    value,
-                    "an object",
-                ));
-            }
-        }
-        const KEYS: [&str; 1] = ["include_usage"];
-        let mut seen = Seen::new(&KEYS, Location::Top);
-        let mut is_empty = true;
-        let mut told = None;
-        while let Some(key) = self.reader.next_key()? {
-            is_empty = false;
-            let known = seen.key(&key.unescape(self.body), key.range().start)?;
-            let value = self.reader.advance()?;
-            match (known, value.kind) {
-                (Some(_), Kind::Bool(true)) => told = Some(Options::Asked),
-                (Some(_), Kind::Bool(false) | Kind::Null) => {
-                    told = Some(Options::Edit(value.range(), "true"));
-                }
-                (Some(key), _) => return Err(BadBody::shape(Location::Top, key, value, "true or false")),
-                (None, _) => self.strings(value, Part::OtherField, Location::Top)?,
-            }
-        }
-        let behind = value.range().end;
-        let with = if is_empty {
-            r#""include_usage":true"#
-        } else {
-            r#""include_usage":true,"#
-        };
-        self.asks.options = told.unwrap_or(Options::Edit(behind..behind, with));
-        Ok(())
-    }
-
     /// The messages of a conversation.
     fn turns(&mut self, value: Token) -> Result<(), BadBody> {
         if value.kind != Kind::ListStart {
@@ -241,7 +171,7 @@ impl Walk<'_> {
                 (Some("role"), Kind::Text(text)) => role = Some(text),
                 (Some("role"), _) => return Err(BadBody::shape(at, "role", value, "a string")),
                 (_, Kind::Null) => {}
-                (Some("content"), _) => self.parts(value, place)?,
+                (Some("content"), _) => self.parts(value, at, &|part| Location::Block(place, part))?,
                 (Some("tool_calls" | "function_call"), _) => self.strings(value, Part::ToolArguments, at)?,
                 (Some("audio"), _) => {
                     self.power(&Power::upstream_state("audio"))?;
@@ -265,29 +195,30 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn parts(&mut self, value: Token, message: u32) -> Result<(), BadBody> {
+    /// Content: a text, or a list of parts with places of their own.
+    pub(super) fn parts(
+        &mut self,
+        value: Token,
+        at: Location,
+        place: &dyn Fn(u32) -> Location,
+    ) -> Result<(), BadBody> {
         match value.kind {
-            Kind::Text(text) => self.push(text, Part::Words, Location::Message(message)),
+            Kind::Text(text) => self.push(text, Part::Words, at),
             Kind::ListStart => {
                 let mut part = 0;
                 while let Some(item) = self.reader.next_item()? {
-                    self.part_value(item, Location::Block(message, part))?;
+                    self.part_value(item, place(part))?;
                     part += 1;
                 }
                 Ok(())
             }
-            _ => Err(BadBody::shape(
-                Location::Message(message),
-                "content",
-                value,
-                WANT_CONTENT,
-            )),
+            _ => Err(BadBody::shape(at, "content", value, WANT_CONTENT)),
         }
     }
 
     /// Any value inside turns: objects are read as parts, wherever they stand, so that a part in a
     /// place unknown to us has the same powers and the same secrets.
-    fn part_value(&mut self, value: Token, at: Location) -> Result<(), BadBody> {
+    pub(super) fn part_value(&mut self, value: Token, at: Location) -> Result<(), BadBody> {
         match value.kind {
             Kind::Text(text) => self.push(text, Part::Words, at),
             Kind::ObjectStart => self.part(at),

@@ -24,6 +24,7 @@ pub struct Index {
     pub(super) powers: Vec<Power>,
     pub(super) texts: Vec<PlacedText>,
     pub(super) usage_edit: Option<Splice>,
+    pub(super) store_edit: Option<Splice>,
     pub(super) choices: u64,
 }
 
@@ -93,6 +94,11 @@ impl Index {
     /// The edit that makes a stream of chat completions tell its usage, where the client did not ask.
     pub const fn usage_edit(&self) -> Option<&Splice> {
         self.usage_edit.as_ref()
+    }
+
+    /// The edit that keeps the upstream from keeping a response, where the client did not say.
+    pub const fn store_edit(&self) -> Option<&Splice> {
+        self.store_edit.as_ref()
     }
 
     /// How many answers are asked for at once.

@@ -81,7 +81,11 @@ impl PartText {
         if self.location == Location::Input {
             return Place::NewestUserText;
         }
-        let (Location::Message(message) | Location::Block(message, _)) = self.location else {
+        let (Location::Message(message)
+        | Location::Block(message, _)
+        | Location::Item(message)
+        | Location::ItemPart(message, _)) = self.location
+        else {
             return Place::OtherField;
         };
         let message = usize::try_from(message).unwrap_or(usize::MAX);

@@ -6,6 +6,7 @@
 //! reads may stand twice; no error and no finding holds text of the body; everything is linear in
 //! the size of the body.
 
+mod asks;
 pub mod bad;
 mod chat;
 pub mod finding;
@@ -14,6 +15,7 @@ pub mod inspection;
 mod messages;
 pub mod place;
 pub mod power;
+mod responses;
 pub mod secrets;
 mod tools;
 mod walk;

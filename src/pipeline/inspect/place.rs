@@ -22,8 +22,12 @@ pub enum Location {
     Message(u32),
     /// A content block of a message.
     Block(u32, u32),
-    /// The texts to be embedded.
+    /// The texts to be embedded, or an input that is one text.
     Input,
+    /// An item of the input.
+    Item(u32),
+    /// A part of an item's content.
+    ItemPart(u32, u32),
 }
 
 impl fmt::Display for Location {
@@ -35,6 +39,8 @@ impl fmt::Display for Location {
             Self::McpServer(server) => write!(f, "mcp_servers[{server}]"),
             Self::Message(message) => write!(f, "messages[{message}]"),
             Self::Input => f.write_str("input"),
+            Self::Item(item) => write!(f, "input[{item}]"),
+            Self::ItemPart(item, part) => write!(f, "input[{item}].content[{part}]"),
             Self::Block(message, block) => write!(f, "messages[{message}].content[{block}]"),
         }
     }

@@ -7,8 +7,9 @@ use bytes::Bytes;
 use crate::dialect::Family;
 use crate::dialect::json::{Kind, Reader, Text, Token};
 use crate::dialect::operation::Operation;
+use crate::pipeline::inspect::asks::Asks;
 use crate::pipeline::inspect::bad::{BadBody, Field};
-use crate::pipeline::inspect::chat::{self, Asks};
+use crate::pipeline::inspect::chat;
 use crate::pipeline::inspect::index::{Index, ToolsOffered};
 use crate::pipeline::inspect::messages::{Part, PartText, Role};
 use crate::pipeline::inspect::place::Location;
@@ -310,6 +311,7 @@ impl<'a> Walk<'a> {
             tools: self.tools,
             powers: self.powers.into_iter().collect(),
             usage_edit: self.asks.usage_edit(self.operation, self.stream),
+            store_edit: self.asks.store_edit(self.operation),
             choices: self.asks.choices.unwrap_or(1),
         })
     }

@@ -48,6 +48,7 @@ pub fn provider(label: &str) -> Option<Provider> {
             max_tokens_field: MaxTokensField::MaxCompletionTokens,
             effort: true,
             max_tool_id_bytes: 40,
+            responses: true,
             ..ChatProfile::default()
         },
         "moonshot" => ChatProfile {

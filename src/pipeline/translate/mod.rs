@@ -31,10 +31,13 @@ pub use crate::pipeline::translate::answer::messages::messages_json;
 pub use crate::pipeline::translate::answer::messages_stream::MessagesStream;
 pub use crate::pipeline::translate::answer::observed::{Observed, Outcome};
 pub use crate::pipeline::translate::answer::openai::bytes::openai_json;
-pub use crate::pipeline::translate::answer::openai::bytes_stream::{ChatBytes, ChatBytesStream};
+pub use crate::pipeline::translate::answer::openai::bytes_stream::BytesStream;
 pub use crate::pipeline::translate::answer::openai::completion::{completion_chunks, completion_json};
 pub use crate::pipeline::translate::answer::openai::completion_stream::CompletionStream;
-pub use crate::pipeline::translate::answer::openai::context::{CompletionContext, CompletionName};
+pub use crate::pipeline::translate::answer::openai::context::{
+    ChatBytes, CompletionContext, CompletionName, ResponseBytes,
+};
+pub use crate::pipeline::translate::answer::openai::responses::response_json;
 pub use crate::pipeline::translate::answer::{Ending, Progress};
 pub use crate::pipeline::translate::dropped::{Dropped, DroppedKind, dropped_header};
 pub use crate::pipeline::translate::from_chat::{MessagesRequest, chat_to_messages};
@@ -49,8 +52,8 @@ pub enum Rewriter {
     Messages(Box<MessagesStream>),
     /// The client speaks Messages, the upstream chat completions.
     Chat(Box<ChatStream>),
-    /// Both speak chat completions: bytes pass.
-    ChatBytes(Box<ChatBytesStream>),
+    /// Both speak the same of OpenAI's API: bytes pass.
+    OpenAi(Box<BytesStream>),
     /// The client speaks chat completions, the upstream Messages.
     Completion(Box<CompletionStream>),
 }
@@ -61,7 +64,7 @@ macro_rules! stream {
         match $rewriter {
             Rewriter::Messages($stream) => $call,
             Rewriter::Chat($stream) => $call,
-            Rewriter::ChatBytes($stream) => $call,
+            Rewriter::OpenAi($stream) => $call,
             Rewriter::Completion($stream) => $call,
         }
     };
@@ -80,7 +83,12 @@ impl Rewriter {
 
     /// For chat completions on both sides.
     pub fn chat_bytes(plan: ChatBytes) -> Self {
-        Self::ChatBytes(Box::new(ChatBytesStream::new(plan)))
+        Self::OpenAi(Box::new(BytesStream::chat(plan)))
+    }
+
+    /// For the Responses API on both sides.
+    pub fn response_bytes(plan: ResponseBytes) -> Self {
+        Self::OpenAi(Box::new(BytesStream::response(plan)))
     }
 
     /// For a chat-completions client of a Messages upstream.
@@ -115,7 +123,7 @@ impl Rewriter {
         match self {
             Self::Messages(_) | Self::Completion(_) => false,
             Self::Chat(stream) => stream.awaiting_tail(),
-            Self::ChatBytes(stream) => stream.awaiting_tail(),
+            Self::OpenAi(stream) => stream.awaiting_tail(),
         }
     }
 

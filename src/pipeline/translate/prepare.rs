@@ -10,7 +10,8 @@ use crate::pipeline::route::Candidate;
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::foreign_thinking::{EmptySignatures, foreign_thinking};
 use crate::pipeline::translate::{
-    AnswerContext, ChatBytes, CompletionContext, Dropped, Untranslatable, chat_to_messages, messages_to_chat,
+    AnswerContext, ChatBytes, CompletionContext, Dropped, ResponseBytes, Untranslatable, chat_to_messages,
+    messages_to_chat,
 };
 use crate::types::ids::ModelName;
 
@@ -43,8 +44,10 @@ pub enum AnswerPlan {
     Chat(AnswerContext),
     /// Messages become chat completions.
     Completion(CompletionContext),
-    /// Bytes of an OpenAI answer pass.
+    /// Bytes of completions and embeddings pass.
     OpenAi(ChatBytes),
+    /// Bytes of a response pass.
+    Response(ResponseBytes),
 }
 
 /// The body cannot be made ready.
@@ -70,7 +73,11 @@ pub fn prepare(inspection: &Inspection, candidate: &Candidate) -> Result<Prepare
     let operation = inspection.index().operation();
     match (operation.family(), candidate.upstream.dialect) {
         (Family::Anthropic, Dialect::AnthropicMessages) => messages_bytes(inspection, candidate),
-        (Family::OpenAi, Dialect::OpenAiChat) => openai_bytes(inspection, candidate),
+        (Family::OpenAi, Dialect::OpenAiChat)
+            if operation != Operation::Responses || candidate.upstream.chat.responses =>
+        {
+            openai_bytes(inspection, candidate)
+        }
         (Family::Anthropic, Dialect::OpenAiChat) if operation == Operation::Messages => {
             messages_by_chat(inspection, candidate)
         }
@@ -124,18 +131,25 @@ fn openai_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prepar
         .usage_edit()
         .filter(|_| candidate.upstream.chat.include_usage);
     edits.extend(usage_edit.cloned());
+    edits.extend(index.store_edit().cloned());
+    let input_tokens = tally::tokens(tally::size(index.text_bytes()));
+    let answer = if index.operation() == Operation::Responses {
+        AnswerPlan::Response(ResponseBytes { alias, input_tokens })
+    } else {
+        AnswerPlan::OpenAi(ChatBytes {
+            alias,
+            withhold_usage: usage_edit.is_some(),
+            choices: index.choices(),
+            input_tokens,
+        })
+    };
     Ok(Prepared {
         body: splice::apply(index.body(), &edits)?,
         operation: index.operation(),
         same_dialect: true,
         splices: edits.len(),
         dropped: Vec::new(),
-        answer: AnswerPlan::OpenAi(ChatBytes {
-            alias,
-            withhold_usage: usage_edit.is_some(),
-            choices: index.choices(),
-            input_tokens: tally::tokens(tally::size(index.text_bytes())),
-        }),
+        answer,
     })
 }
 

@@ -324,5 +324,6 @@ fn overridden(usual: ChatProfile, differs: &Chat) -> ChatProfile {
         effort: differs.effort.unwrap_or(usual.effort),
         max_tool_id_bytes: differs.max_tool_id_bytes.unwrap_or(usual.max_tool_id_bytes),
         include_usage: differs.include_usage.unwrap_or(usual.include_usage),
+        responses: differs.responses.unwrap_or(usual.responses),
     }
 }

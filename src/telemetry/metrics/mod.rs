@@ -28,11 +28,12 @@ use self::node::{NodeMeters, UpstreamReading};
 use self::words::{Endpoint, Outcome};
 
 /// The endpoints whose requests are routed.
-const ROUTED: [Endpoint; 4] = [
+const ROUTED: [Endpoint; 5] = [
     Endpoint::Messages,
     Endpoint::CountTokens,
     Endpoint::ChatCompletions,
     Endpoint::Embeddings,
+    Endpoint::Responses,
 ];
 
 /// Every metric that the gateway exposes.

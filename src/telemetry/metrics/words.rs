@@ -11,6 +11,8 @@ pub enum Endpoint {
     ChatCompletions,
     /// `POST /v1/embeddings`
     Embeddings,
+    /// `POST /v1/responses`
+    Responses,
     /// `GET /v1/models`
     Models,
     /// The control plane.
@@ -23,11 +25,12 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Messages,
         Self::CountTokens,
         Self::ChatCompletions,
         Self::Embeddings,
+        Self::Responses,
         Self::Models,
         Self::Control,
         Self::Probe,
@@ -41,6 +44,7 @@ impl Endpoint {
             Self::CountTokens => "count_tokens",
             Self::ChatCompletions => "chat_completions",
             Self::Embeddings => "embeddings",
+            Self::Responses => "responses",
             Self::Models => "models",
             Self::Control => "control",
             Self::Probe => "probe",

@@ -1,5 +1,5 @@
 //! A simulated OpenAI-compatible upstream: `/v1/chat/completions`, streaming and not, with tools, and
-//! `/v1/embeddings`.
+//! `/v1/embeddings` and `/v1/responses`.
 //!
 //! The same words in the last user text choose what happens as in the simulated Anthropic.
 
@@ -20,6 +20,7 @@ pub async fn start() -> Upstream {
 pub fn respond(request: &Received) -> Script {
     match (request.method(), request.path()) {
         ("POST", "/v1/chat/completions") => completions(&request.json()),
+        ("POST", "/v1/responses") => responses(&request.json()),
         ("POST", "/v1/embeddings") => embeddings(&request.json()),
         _ => error(404, "invalid_request_error", "Unknown request URL"),
     }
@@ -34,6 +35,59 @@ fn embeddings(body: &Value) -> Script {
         &json!({"object": "list", "model": body["model"], "data": data,
             "usage": {"prompt_tokens": 5, "total_tokens": 5}}),
     )
+}
+
+fn responses(body: &Value) -> Script {
+    let part = json!({"type": "output_text", "text": TEXT, "annotations": []});
+    let item = json!({"type": "message", "id": "msg_sim", "role": "assistant", "status": "completed", "content": [part]});
+    let usage = json!({"input_tokens": 37, "input_tokens_details": {"cached_tokens": 7}, "output_tokens": 15,
+        "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 52});
+    let response = |status: &str, output: Value, usage: Value| {
+        json!({"id": "resp_sim", "object": "response", "created_at": 1_760_000_000, "status": status, "error": null,
+            "incomplete_details": null, "model": body["model"], "output": output, "usage": usage, "tools": [],
+            "parallel_tool_calls": true, "tool_choice": "auto"})
+    };
+    let whole = response("completed", json!([item]), usage);
+    if body["stream"] != true {
+        return upstream::json(200, &whole);
+    }
+    let begun = json!({"type": "message", "id": "msg_sim", "role": "assistant", "status": "in_progress", "content": []});
+    let empty = json!({"type": "output_text", "text": "", "annotations": []});
+    let at = json!({"item_id": "msg_sim", "output_index": 0, "content_index": 0});
+    let events = [
+        (
+            "response.created",
+            json!({"response": response("in_progress", json!([]), Value::Null)}),
+        ),
+        (
+            "response.output_item.added",
+            json!({"output_index": 0, "item": begun}),
+        ),
+        ("response.content_part.added", json!({"part": empty})),
+        (
+            "response.output_text.delta",
+            json!({"delta": TEXT, "logprobs": []}),
+        ),
+        ("response.output_text.done", json!({"text": TEXT, "logprobs": []})),
+        ("response.content_part.done", json!({"part": part})),
+        (
+            "response.output_item.done",
+            json!({"output_index": 0, "item": item}),
+        ),
+        ("response.completed", json!({"response": whole})),
+    ];
+    let mut script = vec![stream_head(&[])];
+    for (number, (kind, mut data)) in events.into_iter().enumerate() {
+        let members = data.as_object_mut().expect("an event is an object");
+        if kind.contains("text") || kind.contains("part") {
+            members.extend(at.as_object().expect("a place is an object").clone());
+        }
+        members.insert("type".to_owned(), json!(kind));
+        members.insert("sequence_number".to_owned(), json!(number));
+        script.push(chunk(format!("event: {kind}\ndata: {data}\n\n").as_bytes()));
+    }
+    script.push(end());
+    script
 }
 
 fn completions(body: &Value) -> Script {

@@ -78,6 +78,18 @@ pub fn is_request(id: &str) -> String {
     )
 }
 
+/// The row of a request to a model API, once the request is over.
+pub async fn ended(gateway: &Gateway, request: &str) -> Row {
+    let sql = format!(
+        "SELECT * FROM ai_requests WHERE outcome <> 'open' AND {}",
+        is_request(request)
+    );
+    until(&format!("the end of {request}"), async || {
+        rows(gateway, &sql).into_iter().next()
+    })
+    .await
+}
+
 /// The rows about a request in a table; waits until the journal was projected into the store.
 pub async fn rows_of(gateway: &Gateway, table: &str, request: &str) -> Vec<Row> {
     let sql = format!("SELECT * FROM {table} WHERE {}", is_request(request));

@@ -42,6 +42,7 @@ pub fn profile(case: &Case) -> ChatProfile {
         effort: case.provider("effort").and_then(Value::as_bool).unwrap_or(false),
         max_tool_id_bytes: length.map_or(40, |length| usize::try_from(length).unwrap()),
         include_usage: true,
+        responses: false,
     }
 }
 

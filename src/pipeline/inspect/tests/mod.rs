@@ -15,6 +15,7 @@ mod bodies;
 mod corpus;
 mod openai;
 mod places;
+mod responses;
 mod secrets;
 
 fn indexed(body: &str) -> Result<Index, BadBody> {

@@ -6,6 +6,28 @@ use crate::types::ids::ModelName;
 /// How `reasoning_details` say that a signature in them is Anthropic's; others know it by this word, too.
 pub(crate) const REASONING_FORMAT: &str = "anthropic-claude-v1";
 
+/// What passing chunks needs to know of the request.
+#[derive(Clone, Debug)]
+pub struct ChatBytes {
+    /// The name that the client asked for, if another one was sent.
+    pub alias: Option<ModelName>,
+    /// Whether we asked for the usage, so that the chunk that only tells it stays here.
+    pub withhold_usage: bool,
+    /// How many answers were asked for.
+    pub choices: u64,
+    /// Our estimate of the input, until the upstream tells.
+    pub input_tokens: u64,
+}
+
+/// What passing a response needs to know of the request.
+#[derive(Clone, Debug)]
+pub struct ResponseBytes {
+    /// The name that the client asked for, if another one was sent.
+    pub alias: Option<ModelName>,
+    /// Our estimate of the input, until the upstream tells.
+    pub input_tokens: u64,
+}
+
 /// What the translation of an answer needs to know of the request.
 #[derive(Clone, Debug)]
 pub struct CompletionContext {

@@ -1,10 +1,14 @@
 //! Answers for clients of OpenAI's API.
 //!
-//! - `bytes`, `bytes_stream`: the upstream speaks the same; its bytes pass.
+//! - `bytes`, `responses`, `bytes_stream`: the upstream speaks the same; its bytes pass, while `chunk_watch`
+//!   or `response_watch` looks at them.
 //! - `completion`, `completion_stream`: the upstream speaks Messages; `chunks` writes what its events say.
 
 pub mod bytes;
 pub mod bytes_stream;
+mod chunk_watch;
+mod response_watch;
+pub mod responses;
 
 pub(crate) mod chunks;
 pub mod completion;

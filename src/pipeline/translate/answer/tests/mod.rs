@@ -3,6 +3,7 @@
 mod chat;
 mod chat_bytes;
 mod messages;
+mod response_bytes;
 
 use bytes::{Bytes, BytesMut};
 
