@@ -82,8 +82,8 @@ impl Walk<'_> {
         }
         let kind = kind.map(|kind| kind.to_str(self.body)).unwrap_or_default();
         let role = match (role, kind.as_ref()) {
+            (_, "item_reference") => return Err(reference(at, "type")),
             (Some(role), _) => self.role(role),
-            (None, "item_reference") => return Err(reference(at, "type")),
             (None, "" | "message") => {
                 return Err(BadBody::Missing {
                     field: Field { of: at, key: "role" },

@@ -125,6 +125,11 @@ fn references_to_what_the_upstream_keeps_are_refused() {
         json!({"input": [{"type": "item_reference", "id": "msg_1"}]}),
         "input[0].type is a reference",
     );
+    // A role does not make a message of it.
+    check(
+        json!({"input": [{"type": "item_reference", "id": "msg_1", "role": "user"}]}),
+        "input[0].type is a reference",
+    );
     check(json!({"input": [{"content": "x"}]}), "input[0].role is missing");
     check(json!({"input": 7}), "input is a number");
     assert_eq!(
