@@ -107,7 +107,7 @@ fn ship(requests: u64, store: Option<String>) -> Result<String, Box<dyn Error>> 
     let directory = tempfile::tempdir_in(".")?;
     let journal = open_journal(Durability::Relaxed, &directory)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_time()
+        .enable_all()
         .build()?;
     runtime.block_on(async {
         for _ in 0..requests {
