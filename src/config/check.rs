@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::config::file::{ClientCertificate, Config, Durability, Egress, Model, Route, Store, Upstream};
+use crate::config::file::{ClientCertificate, Config, Durability, Egress, Model, Store, Upstream};
 use crate::config::mistake::Collector;
+use crate::config::route::{self, Route};
 use crate::config::secret_source::SecretSource;
 use crate::types::destination::Destination;
 
@@ -235,35 +236,16 @@ pub(crate) fn references(
         "model",
         mistakes,
     );
-    let Some(upstreams) = upstreams else { return };
-    unique(
-        upstreams.iter().map(|upstream| &upstream.name),
-        "upstream",
-        mistakes,
-    );
-    let known: BTreeSet<&str> = upstreams
-        .iter()
-        .map(|upstream| upstream.name.get_ref().as_str())
-        .collect();
-    for route in routes.unwrap_or_default() {
-        if route.upstreams.is_empty() {
-            mistakes.add(
-                Some(route.model_pattern.span()),
-                "this route has no upstreams: name at least one",
-            );
-        }
-        for name in route
-            .upstreams
-            .iter()
-            .filter(|name| !known.contains(name.get_ref().as_str()))
-        {
-            let message = format!(
-                "upstream `{}` is not declared: add an [[upstream]] of that name",
-                name.get_ref()
-            );
-            mistakes.add(Some(name.span()), message);
-        }
-    }
+    let known: Option<BTreeSet<&str>> = upstreams.map(|upstreams| {
+        unique(
+            upstreams.iter().map(|upstream| &upstream.name),
+            "upstream",
+            mistakes,
+        );
+        let names = upstreams.iter().map(|upstream| upstream.name.get_ref().as_str());
+        names.collect()
+    });
+    route::references(routes.unwrap_or_default(), known.as_ref(), mistakes);
 }
 
 fn unique<'a>(names: impl Iterator<Item = &'a Spanned<String>>, what: &str, mistakes: &mut Collector<'_>) {

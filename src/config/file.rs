@@ -11,6 +11,7 @@ use crate::config::effective::Effective;
 use crate::config::mistake::Mistake;
 use crate::config::quantity::{ByteSize, Span};
 use crate::config::resilience::{BreakerOf, Resilience};
+use crate::config::route::Route;
 use crate::config::secret_source::SecretSource;
 use crate::types::destination::Destination;
 use crate::types::network::Network;
@@ -443,16 +444,4 @@ pub struct Model {
     pub anthropic_family_tier: Option<String>,
     /// Whether it is the default of its family.
     pub is_family_default: Option<bool>,
-}
-
-/// `[[route]]`
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Route {
-    /// A model name in which `*` stands for any text.
-    pub model_pattern: Spanned<String>,
-    /// Upstreams, tried in order.
-    pub upstreams: Vec<Spanned<String>>,
-    /// The name to ask the upstream for; the requested name where absent.
-    pub upstream_model: Option<String>,
 }

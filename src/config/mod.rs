@@ -11,6 +11,7 @@ pub mod mistake;
 pub mod quantity;
 pub mod read;
 pub mod resilience;
+pub mod route;
 pub mod secret_source;
 pub mod source;
 

@@ -31,7 +31,7 @@ use crate::pipeline::inspect::inspection::{Actions, FingerprintKey, Inspection, 
 use crate::pipeline::record::ledger::Unrecorded;
 use crate::pipeline::record::{self, Declined, OpenRecord};
 use crate::pipeline::refusal::{Kind, Refusal};
-use crate::pipeline::route::Candidate;
+use crate::pipeline::route::{Asked, Candidate};
 use crate::telemetry::metrics::words::{Endpoint, Stage};
 use crate::types::digest::Sha256;
 use crate::types::principal::Principal;
@@ -194,7 +194,11 @@ async fn decide_request(
     let index = inspection.index();
     envelope.requested_model = Some(index.model().clone());
     envelope.stream = index.stream();
-    let candidates = snapshot.routes.candidates(index.model());
+    let candidates = snapshot.routes.candidates(&Asked {
+        principal: &envelope.principal,
+        index,
+        at: envelope.started_at,
+    });
     watch.ended(Stage::Route);
     let facts = Facts {
         principal: envelope.principal.clone(),

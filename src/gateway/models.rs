@@ -50,7 +50,7 @@ pub fn allowed<'a>(
     certificate: Option<&ClientCertificate>,
 ) -> Vec<&'a DeclaredModel> {
     let usable = |model: &&DeclaredModel| {
-        !routes.candidates(&model.id).is_empty() && may_invoke(principal, certificate, &model.id, policies)
+        routes.could_serve(principal, &model.id) && may_invoke(principal, certificate, &model.id, policies)
     };
     declared.iter().filter(usable).collect()
 }

@@ -6,7 +6,9 @@
 //! - **tenant**: the boundary that nothing crosses: rows, keys, limits and views belong to one.
 //! - **credential**: an API key or a token; it identifies, it is never forwarded.
 //! - **model**: a name that a client asks for (*requested*) or an upstream answers as (*served*).
-//! - **route**: the rule that turns a requested model into ordered candidates.
+//! - **route**: the rule that turns a request into ordered candidates.
+//! - **feature**: what a request asks for or carries, as far as routes tell it apart.
+//! - **miss**: why a route does not take a request.
 //! - **upstream**: a configured destination that runs models.
 //! - **candidate**: one upstream and the model name that it would be asked for.
 //! - **dialect**: a wire format (Anthropic Messages, OpenAI chat completions).
@@ -21,6 +23,8 @@ pub mod clock;
 pub mod destination;
 pub mod digest;
 pub mod entropy;
+pub mod feature;
+pub mod hours;
 pub mod ids;
 pub mod money;
 pub mod network;

@@ -163,9 +163,7 @@ impl<'a> Attempts<'a> {
 
     /// The route that was taken.
     pub(super) fn route(&self) -> Option<&'a str> {
-        self.candidates
-            .first()
-            .map(|candidate| candidate.meters.pattern())
+        self.candidates.first().map(|candidate| candidate.meters.name())
     }
 
     /// Ends a request that did not end by itself when the gateway had to.

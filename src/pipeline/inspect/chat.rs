@@ -13,7 +13,7 @@ use crate::pipeline::inspect::responses::reference;
 use crate::pipeline::inspect::walk::{MESSAGES_MAX, Seen, Walk, within};
 
 /// The request fields that governance reads.
-pub(super) const TOP_KEYS: [&str; 27] = [
+pub(super) const TOP_KEYS: [&str; 30] = [
     "model",
     "messages",
     "input",
@@ -23,6 +23,9 @@ pub(super) const TOP_KEYS: [&str; 27] = [
     "instructions",
     "stream",
     "stream_options",
+    "thinking",
+    "reasoning",
+    "reasoning_effort",
     "n",
     "tools",
     "functions",
@@ -109,6 +112,7 @@ impl Walk<'_> {
                 _ => Err(BadBody::shape(Location::Top, "stream", value, "true or false")),
             },
             Some("stream_options") => self.stream_options(value),
+            Some("thinking" | "reasoning" | "reasoning_effort") => self.thinking(value),
             Some("tools") => self.openai_tools(value),
             Some("functions") => self.openai_functions(value),
             Some(key) => self.openai_power_field(key, value),
@@ -239,7 +243,10 @@ impl Walk<'_> {
             let value = self.reader.advance()?;
             match (known, value.kind) {
                 (_, Kind::Null) => {}
-                (Some("type"), Kind::Text(_)) => {}
+                (Some("type"), Kind::Text(kind)) => {
+                    let kind = kind.unescape(self.body);
+                    self.images |= matches!(kind.as_ref(), b"image_url" | b"input_image");
+                }
                 (Some("type"), _) => return Err(BadBody::shape(at, "type", value, "a string")),
                 (Some("url" | "image_url" | "file_url"), Kind::Text(url)) => self.address(url, at)?,
                 (Some("file_data"), Kind::Text(data)) => self.data(data, at)?,

@@ -8,6 +8,7 @@ use crate::pipeline::inspect::bad::BadBody;
 use crate::pipeline::inspect::place::PlacedText;
 use crate::pipeline::inspect::power::Power;
 use crate::pipeline::inspect::walk;
+use crate::types::feature::Feature;
 use crate::types::ids::ModelName;
 
 /// What one pass over a request found. Only [`index`] makes one.
@@ -26,6 +27,8 @@ pub struct Index {
     pub(super) usage_edit: Option<Splice>,
     pub(super) store_edit: Option<Splice>,
     pub(super) choices: u64,
+    pub(super) thinks: bool,
+    pub(super) images: bool,
 }
 
 /// The tools that a request offers to the model.
@@ -84,6 +87,16 @@ impl Index {
     /// The number of messages.
     pub const fn messages(&self) -> u32 {
         self.messages
+    }
+
+    /// Whether it has a feature.
+    pub const fn has(&self, feature: Feature) -> bool {
+        match feature {
+            Feature::Tools => self.tools.count > 0,
+            Feature::Thinking => self.thinks,
+            Feature::Images => self.images,
+            Feature::Stream => self.stream,
+        }
     }
 
     /// The tools offered.

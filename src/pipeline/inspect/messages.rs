@@ -223,6 +223,7 @@ impl Walk<'_> {
         }
         let kind = shape.kind.map(|kind| kind.to_str(self.body)).unwrap_or_default();
         match kind.as_ref() {
+            "image" => self.images = true,
             "thinking" => self.mark_only(first, Part::Thinking, Part::Skipped),
             "redacted_thinking" => self.mark_only(first, Part::Data, Part::Skipped),
             "tool_use" | "server_tool_use" | "mcp_tool_use" => {

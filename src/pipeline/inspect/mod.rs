@@ -17,6 +17,7 @@ pub mod place;
 pub mod power;
 mod responses;
 pub mod secrets;
+mod thinking;
 mod tools;
 mod walk;
 

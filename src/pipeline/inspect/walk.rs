@@ -28,11 +28,12 @@ const TEXT_BYTES_MIN: usize = 8;
 const MODEL_BYTES_MAX: usize = 256;
 
 /// The request fields that governance reads.
-const TOP_KEYS: [&str; 12] = [
+const TOP_KEYS: [&str; 13] = [
     "model",
     "messages",
     "max_tokens",
     "stream",
+    "thinking",
     "system",
     "tools",
     "mcp_servers",
@@ -105,6 +106,8 @@ pub(super) struct Walk<'a> {
     pub(super) stream: bool,
     pub(super) tools: ToolsOffered,
     pub(super) asks: Asks,
+    pub(super) thinks: bool,
+    pub(super) images: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -122,6 +125,8 @@ impl<'a> Walk<'a> {
             stream: false,
             tools: ToolsOffered::default(),
             asks: Asks::default(),
+            thinks: false,
+            images: false,
         })
     }
 
@@ -171,6 +176,7 @@ impl<'a> Walk<'a> {
                 }
                 _ => Err(BadBody::shape(Location::Top, "stream", value, "true or false")),
             },
+            Some("thinking") => self.thinking(value),
             Some("messages") => self.messages(value),
             Some("system") => self.system(value),
             Some("tools") => self.tools(value),
@@ -313,6 +319,8 @@ impl<'a> Walk<'a> {
             usage_edit: self.asks.usage_edit(self.operation, self.stream),
             store_edit: self.asks.store_edit(self.operation),
             choices: self.asks.choices.unwrap_or(1),
+            thinks: self.thinks,
+            images: self.images,
         })
     }
 }

@@ -1,8 +1,9 @@
-//! From a requested model to ordered candidates.
+//! From a request to ordered candidates.
 //!
-//! Input: the model name that the client asked for. Output: candidates in the order in which they
-//! are tried. Never: a look at the network, a decision about who may do what.
+//! Input: who asks for what, and when. Output: candidates in the order in which they are tried. Never: a
+//! look at the network, a decision about who may do what: a route that takes a request permits nothing.
 
+pub mod conditions;
 pub mod guard;
 pub mod pattern;
 pub mod provider;
@@ -10,10 +11,14 @@ pub mod upstream;
 
 use std::sync::Arc;
 
+use crate::pipeline::inspect::index::Index;
+use crate::pipeline::route::conditions::{Conditions, Miss};
 use crate::pipeline::route::pattern::ModelPattern;
 use crate::pipeline::route::upstream::Upstream;
 use crate::telemetry::metrics::meters::RouteMeters;
+use crate::types::clock::Timestamp;
 use crate::types::ids::ModelName;
+use crate::types::principal::Principal;
 
 /// The suffix by which some clients ask for a long context; it is no part of the model's name.
 const LONG_CONTEXT_SUFFIXES: [&str; 2] = ["[1m]", "[1M]"];
@@ -36,6 +41,8 @@ pub struct Candidate {
 pub struct Route {
     /// Which requested models it takes.
     pub pattern: ModelPattern,
+    /// What else it demands.
+    pub conditions: Conditions,
     /// Upstreams in order.
     pub upstreams: Vec<Arc<Upstream>>,
     /// The name to ask for instead of the requested one.
@@ -44,7 +51,18 @@ pub struct Route {
     pub meters: Arc<RouteMeters>,
 }
 
-/// All routes; the first whose pattern matches is used.
+/// What routes look at.
+#[derive(Clone, Copy, Debug)]
+pub struct Asked<'a> {
+    /// Who asks.
+    pub principal: &'a Principal,
+    /// What for.
+    pub index: &'a Index,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// All routes; the first that takes a request is used.
 #[derive(Debug, Default)]
 pub struct Routes(Vec<Route>);
 
@@ -54,25 +72,49 @@ impl Routes {
         Self(routes)
     }
 
-    /// The candidates for a model, in order; none where no route takes it.
-    pub fn candidates(&self, requested: &ModelName) -> Vec<Candidate> {
-        let name = LONG_CONTEXT_SUFFIXES
-            .iter()
-            .find_map(|suffix| requested.as_str().strip_suffix(suffix))
-            .unwrap_or(requested.as_str());
-        let Some(route) = self.0.iter().find(|route| route.pattern.matches(name)) else {
-            return Vec::new();
-        };
-        let served = route
-            .upstream_model
-            .clone()
-            .unwrap_or_else(|| ModelName::from(name));
+    /// The candidates for a request, in order; none where no route takes it.
+    pub fn candidates(&self, asked: &Asked<'_>) -> Vec<Candidate> {
+        let route = self.0.iter().find(|route| route.miss(asked).is_none());
+        route.map_or_else(Vec::new, |route| route.candidates(asked.index.model()))
+    }
+
+    /// Whether some route takes some request of this caller for a model.
+    pub fn could_serve(&self, principal: &Principal, model: &ModelName) -> bool {
+        let name = bare(model);
+        let takes =
+            |route: &Route| route.pattern.matches(name) && route.conditions.caller_miss(principal).is_none();
+        self.0.iter().any(takes)
+    }
+}
+
+impl Route {
+    /// Why it does not take a request; `None` where it does.
+    fn miss(&self, asked: &Asked<'_>) -> Option<Miss> {
+        if !self.pattern.matches(bare(asked.index.model())) {
+            return Some(Miss::Model);
+        }
+        let of_caller = self.conditions.caller_miss(asked.principal);
+        of_caller.or_else(|| self.conditions.request_miss(asked.index, asked.at))
+    }
+
+    fn candidates(&self, requested: &ModelName) -> Vec<Candidate> {
+        let served = self.upstream_model.clone();
+        let served = served.unwrap_or_else(|| ModelName::from(bare(requested)));
         let candidate = |(position, upstream): (usize, &Arc<Upstream>)| Candidate {
             upstream: Arc::clone(upstream),
             served_model: served.clone(),
-            meters: Arc::clone(&route.meters),
+            meters: Arc::clone(&self.meters),
             position,
         };
-        route.upstreams.iter().enumerate().map(candidate).collect()
+        self.upstreams.iter().enumerate().map(candidate).collect()
     }
+}
+
+/// A model's name without what asks for a long context.
+fn bare(requested: &ModelName) -> &str {
+    let name = requested.as_str();
+    let stripped = LONG_CONTEXT_SUFFIXES
+        .iter()
+        .find_map(|suffix| name.strip_suffix(suffix));
+    stripped.unwrap_or(name)
 }

@@ -14,10 +14,8 @@ use crate::gateway::trusted::TrustedProxies;
 use crate::pipeline::admit::{self, RateLimit};
 use crate::pipeline::forward::engine::Deadlines;
 use crate::pipeline::route::guard::{self, Guards};
-use crate::pipeline::route::pattern::ModelPattern;
 use crate::pipeline::route::provider::{self, LABELS};
 use crate::pipeline::route::upstream;
-use crate::pipeline::route::{Route, Routes};
 use crate::server::lines::{self, NoLine};
 use crate::telemetry::logs::{Filter, LogError};
 use crate::telemetry::metrics::Metrics;
@@ -25,6 +23,7 @@ use crate::types::clock::{Clock as _, SystemClock};
 use crate::types::ids::{ModelName, RoleName, UpstreamName};
 
 mod governing;
+mod routes;
 #[cfg(test)]
 mod tests;
 
@@ -124,13 +123,7 @@ pub fn compile(
     };
     Ok(Snapshot {
         generation,
-        routes: Routes::new(
-            config
-                .routes
-                .iter()
-                .map(|route| as_route(route, &upstreams, lasting.metrics))
-                .collect(),
-        ),
+        routes: routes::compile(&config.routes, &upstreams, lasting.metrics),
         trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
         lines,
         models: config.models.iter().map(declared).collect(),
@@ -159,24 +152,6 @@ pub fn compile(
 
 fn kept<T>(made: Result<T, CompileError>, errors: &mut Vec<CompileError>) -> Option<T> {
     made.map_err(|error| errors.push(error)).ok()
-}
-
-fn as_route(route: &file::Route, upstreams: &[Arc<upstream::Upstream>], metrics: &Metrics) -> Route {
-    let named = |name: &toml::Spanned<String>| {
-        upstreams
-            .iter()
-            .find(|upstream| upstream.name.as_str() == name.get_ref())
-            .map(Arc::clone)
-    };
-    let pattern = route.model_pattern.get_ref();
-    let upstreams: Vec<Arc<upstream::Upstream>> = route.upstreams.iter().filter_map(named).collect();
-    let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
-    Route {
-        pattern: ModelPattern::new(pattern),
-        meters: Arc::new(metrics.route(pattern, &names)),
-        upstreams,
-        upstream_model: route.upstream_model.as_deref().map(ModelName::from),
-    }
 }
 
 /// The rate limit; sessions keep what they have used.

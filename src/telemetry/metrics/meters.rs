@@ -52,7 +52,7 @@ impl Requests {
 /// What is counted about one route.
 #[derive(Clone, Debug)]
 pub struct RouteMeters {
-    pub(super) pattern: Box<str>,
+    pub(super) name: Box<str>,
     /// By the position of the upstream in the route.
     pub(super) answered: Box<[Requests]>,
     pub(super) unanswered: Requests,
@@ -61,9 +61,9 @@ pub struct RouteMeters {
 }
 
 impl RouteMeters {
-    /// The route's model pattern, which is its name here and in logs.
-    pub fn pattern(&self) -> &str {
-        &self.pattern
+    /// The route's name here and in logs.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Counts a request that ended. `upstream` is the position of the upstream tried last.

@@ -113,14 +113,14 @@ impl Metrics {
     }
 
     /// The handles of one configured route, whose upstreams have these names.
-    pub fn route(&self, pattern: &str, upstreams: &[&str]) -> RouteMeters {
-        let at = |upstream: &str| Requests::new(&self.requests, &ROUTED, pattern, upstream);
+    pub fn route(&self, name: &str, upstreams: &[&str]) -> RouteMeters {
+        let at = |upstream: &str| Requests::new(&self.requests, &ROUTED, name, upstream);
         RouteMeters {
-            pattern: pattern.into(),
+            name: name.into(),
             answered: upstreams.iter().map(|upstream| at(upstream)).collect(),
             unanswered: at(NONE),
-            seconds: self.request_seconds.with_label_values(&[pattern]),
-            first_byte: self.first_byte.with_label_values(&[pattern]),
+            seconds: self.request_seconds.with_label_values(&[name]),
+            first_byte: self.first_byte.with_label_values(&[name]),
         }
     }
 

@@ -15,7 +15,7 @@ Served as Prometheus text at `/metrics` on the address `[metrics] listen`, which
 one. `docs/how-to/monitoring.md` says what to watch; `conf/prometheus/alerts.yml` and
 `conf/grafana/tollgate.json` are ready to use.
 
-Labels hold configured names (`upstream`; `route` is a route's `model_pattern`) or words of the closed
+Labels hold configured names (`upstream`; `route` is a route's `name`, else its `model_pattern`) or words of the closed
 sets below. Nothing that a client or an upstream sends becomes a label. Series of names that a reload
 removed stay until the next start.
 

@@ -90,7 +90,7 @@ const ANSWER_BOUNDS: &[f64] = &[
 pub(super) const REQUESTS: Definition = counter(
     "tollgate_requests_total",
     &["endpoint", "route", "upstream", "outcome"],
-    "Requests by endpoint, route (its model pattern), upstream tried last, and outcome",
+    "Requests by endpoint, route (its name or model pattern), upstream tried last, and outcome",
 );
 pub(super) const REQUEST_SECONDS: Definition = seconds(
     "tollgate_request_seconds",

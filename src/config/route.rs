@@ -1,0 +1,98 @@
+//! `[[route]]`: which requests go where.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+use toml::Spanned;
+
+use crate::config::mistake::Collector;
+use crate::config::quantity::ByteSize;
+use crate::types::feature::Feature;
+use crate::types::hours::{Hours, Weekday};
+
+/// `[[route]]`: the first whose conditions all hold takes a request.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Route {
+    /// What logs and metrics call it; its `model_pattern` where absent.
+    pub name: Option<Spanned<String>>,
+    /// A model name in which `*` stands for any text.
+    pub model_pattern: Spanned<String>,
+    /// Only for callers of these tenants.
+    pub tenants: Option<Vec<String>>,
+    /// Only for callers in one of these teams.
+    pub teams: Option<Vec<String>>,
+    /// Only for callers with one of these roles.
+    pub roles: Option<Vec<String>>,
+    /// Only for requests with all of these: `tools`, `thinking`, `images`, `stream`.
+    pub features: Option<Vec<Feature>>,
+    /// Only for requests with at least so many bytes of text: a long context.
+    pub text_bytes_min: Option<ByteSize>,
+    /// Only at this time of day in UTC: `"08:00-18:00"`, `"22:00-06:00"`.
+    pub hours: Option<Hours>,
+    /// Only on these days in UTC: `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`.
+    pub weekdays: Option<Vec<Weekday>>,
+    /// Upstreams, tried in order.
+    pub upstreams: Vec<Spanned<String>>,
+    /// The name to ask the upstream for; the requested name where absent.
+    pub upstream_model: Option<String>,
+}
+
+impl Route {
+    /// What logs and metrics call it.
+    pub const fn name(&self) -> &Spanned<String> {
+        match &self.name {
+            Some(name) => name,
+            None => &self.model_pattern,
+        }
+    }
+
+    /// The key of a condition that nothing can meet, if there is one.
+    fn impossible(&self) -> Option<&'static str> {
+        let is_empty = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
+        let lists = [
+            ("tenants", is_empty(&self.tenants)),
+            ("teams", is_empty(&self.teams)),
+            ("roles", is_empty(&self.roles)),
+            ("features", self.features.as_ref().is_some_and(Vec::is_empty)),
+            ("weekdays", self.weekdays.as_ref().is_some_and(Vec::is_empty)),
+        ];
+        lists.into_iter().find_map(|(key, empty)| empty.then_some(key))
+    }
+}
+
+/// Notes routes that lead nowhere, take nothing, or cannot be told apart. Upstreams are not judged
+/// where they could not be read.
+pub(crate) fn references(routes: &[Route], upstreams: Option<&BTreeSet<&str>>, mistakes: &mut Collector<'_>) {
+    let mut names = BTreeSet::new();
+    for route in routes {
+        let name = route.name();
+        if !names.insert(name.get_ref()) {
+            let message = format!(
+                "two routes are called `{}`: give this one a name of its own, such as name = \"nights\"",
+                name.get_ref()
+            );
+            mistakes.add(Some(name.span()), message);
+        }
+        if let Some(key) = route.impossible() {
+            let message = format!("{key} is empty, so this route takes nothing: name one, or remove the key");
+            mistakes.add(Some(route.model_pattern.span()), message);
+        }
+        if route.upstreams.is_empty() {
+            mistakes.add(
+                Some(route.model_pattern.span()),
+                "this route has no upstreams: name at least one",
+            );
+        }
+        let Some(known) = upstreams else { continue };
+        for name in &route.upstreams {
+            if !known.contains(name.get_ref().as_str()) {
+                let message = format!(
+                    "upstream `{}` is not declared: add an [[upstream]] of that name",
+                    name.get_ref()
+                );
+                mistakes.add(Some(name.span()), message);
+            }
+        }
+    }
+}
