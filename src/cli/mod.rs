@@ -6,7 +6,7 @@
 //! Invariants: no command writes rows behind the back of a running node. Keys and tokens go to standard output
 //! alone, once.
 //!
-//! - [`root`]: the arguments as a whole. [`serve`], [`check`], [`demo`], [`ledger`]: one verb each.
+//! - [`root`]: the arguments as a whole. [`serve`], [`check`], [`demo`], [`ledger`], [`route`]: one verb each.
 //! - [`tenant`], [`user`], [`team`], [`role`], [`key`], [`token`]: one noun each.
 //! - [`admin_client`]: asks the running node. [`present`]: shows its answer.
 //! - [`span`]: lengths of time as people write them. [`output`]: the only place that prints.
@@ -16,6 +16,7 @@ pub mod root;
 pub mod check;
 pub mod demo;
 pub mod ledger;
+pub mod route;
 pub mod serve;
 
 pub mod admin_client;

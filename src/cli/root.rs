@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cli::admin_client::NotDone;
 use crate::cli::output::Output;
-use crate::cli::{Nouns, check, demo, ledger, serve};
+use crate::cli::{Nouns, check, demo, ledger, route, serve};
 use crate::config::Config;
 use crate::config::source::Source;
 use crate::control::admin::peer::own_uid;
@@ -48,6 +48,9 @@ enum Command {
     /// Reads the ledger.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Explains routes.
+    #[command(subcommand)]
+    Route(route::Route),
     #[command(flatten)]
     Nouns(Nouns),
 }
@@ -109,6 +112,7 @@ fn run(root: Root, output: &mut Output) -> Result<u8, Failed> {
         Command::Check => check::check(&source, output),
         Command::Demo(demo) => demo::demo(&demo, source.data_dir.as_deref(), output),
         Command::Ledger(ledger) => ledger::ledger(&ledger, &load(&source)?, output),
+        Command::Route(route) => route::route(&route, &load(&source)?, output),
         Command::Nouns(nouns) => administer(nouns, &load(&source)?, output),
     }
     .map(|()| 0)

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::dialect::operation::Operation;
 use crate::gateway::attempts::{Attempts, Question};
 use crate::gateway::context::Context;
+use crate::gateway::facts::{facts, permitted};
 use crate::gateway::intake::Body;
 use crate::gateway::proxy::Gateway;
 use crate::gateway::refuse;
@@ -21,7 +22,6 @@ use crate::journal::leaf::decision::{self, DecisionRow};
 use crate::pipeline::admit::Admission;
 use crate::pipeline::coalesce::{self, Row};
 use crate::pipeline::decide::decide;
-use crate::pipeline::decide::facts::{self, Facts};
 use crate::pipeline::decide::verdict::{Decision, DenialKind, Permit};
 use crate::pipeline::envelope::{self, Envelope};
 use crate::pipeline::identify::reason::NotIdentified;
@@ -200,19 +200,8 @@ async fn decide_request(
         at: envelope.started_at,
     });
     watch.ended(Stage::Route);
-    let facts = Facts {
-        principal: envelope.principal.clone(),
-        certificate: envelope.peer.certificate.clone(),
-        endpoint: envelope.operation,
-        requested_model: index.model().clone(),
-        candidates: candidates.iter().map(as_fact).collect(),
-        powers: index.powers().to_vec(),
-        findings: inspection.kinds(),
-        blocked: inspection.blocked().cloned(),
-        stream: index.stream(),
-        max_tokens: index.max_tokens(),
-        tools: index.tools().count(),
-    };
+    let certificate = envelope.peer.certificate.as_ref();
+    let facts = facts(&envelope.principal, certificate, &inspection, &candidates);
     let decision = decide(&facts, &snapshot.policies, &*gateway.clock);
     watch.ended(Stage::Decide);
     match decision {
@@ -272,19 +261,6 @@ async fn inspect_body(
         work()
     };
     inspected.map_err(|bad| Refusal::new(Kind::Malformed, bad.client_text()).into())
-}
-
-fn as_fact(candidate: &Candidate) -> facts::Candidate {
-    facts::Candidate {
-        upstream: candidate.upstream.name.clone(),
-        served_model: candidate.served_model.clone(),
-    }
-}
-
-/// The routed candidates that the permit names, in its order.
-fn permitted(candidates: Vec<Candidate>, permit: &Permit) -> Vec<Candidate> {
-    let named = |candidate: &Candidate| permit.candidates().contains(&as_fact(candidate));
-    candidates.into_iter().filter(named).collect()
 }
 
 /// Tries the candidates, answers, and closes the record.

@@ -12,6 +12,7 @@ pub mod control_door;
 pub mod door;
 pub mod endpoint;
 pub mod exchange;
+mod facts;
 pub mod governed;
 pub mod head;
 pub mod in_flight;
@@ -25,6 +26,7 @@ mod request_line;
 pub mod respond;
 pub mod snapshot;
 pub mod trace;
+pub mod trial;
 pub mod trusted;
 
 pub use door::{Entrance, EntranceSettings};

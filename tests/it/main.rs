@@ -38,6 +38,7 @@ mod refusals;
 mod reload;
 mod replicas;
 mod resilience;
+mod route_trial;
 mod routing;
 mod sdk;
 mod secrets;

@@ -62,6 +62,24 @@ pub struct Asked<'a> {
     pub at: Timestamp,
 }
 
+/// A route that does not take a request.
+#[derive(Debug)]
+pub struct Passed {
+    /// Its name.
+    pub route: Box<str>,
+    /// Why not.
+    pub miss: Miss,
+}
+
+/// How a request comes to its route.
+#[derive(Debug, Default)]
+pub struct Explained {
+    /// The routes before it, in their order.
+    pub passed: Vec<Passed>,
+    /// Its name, and the candidates in order; none where no route takes it.
+    pub taken: Option<(Box<str>, Vec<Candidate>)>,
+}
+
 /// All routes; the first that takes a request is used.
 #[derive(Debug, Default)]
 pub struct Routes(Vec<Route>);
@@ -76,6 +94,22 @@ impl Routes {
     pub fn candidates(&self, asked: &Asked<'_>) -> Vec<Candidate> {
         let route = self.0.iter().find(|route| route.miss(asked).is_none());
         route.map_or_else(Vec::new, |route| route.candidates(asked.index.model()))
+    }
+
+    /// The same as [`Self::candidates`], with reasons.
+    pub fn explain(&self, asked: &Asked<'_>) -> Explained {
+        let mut explained = Explained::default();
+        for route in &self.0 {
+            let name = route.meters.name().into();
+            match route.miss(asked) {
+                Some(miss) => explained.passed.push(Passed { route: name, miss }),
+                None => {
+                    explained.taken = Some((name, route.candidates(asked.index.model())));
+                    break;
+                }
+            }
+        }
+        explained
     }
 
     /// Whether some route takes some request of this caller for a model.
