@@ -56,6 +56,9 @@ pub struct Test {
     /// What is asked: messages, count_tokens, chat_completions, embeddings or responses.
     #[arg(long, value_name = "OPERATION", default_value = "messages", value_parser = operation)]
     endpoint: Operation,
+    /// The session as its client names it (`x-claude-code-session-id`): a balanced route keeps it at one upstream.
+    #[arg(long, value_name = "ID")]
+    session: Option<String>,
 }
 
 /// Carries the verb out.
@@ -71,8 +74,15 @@ pub fn route(route: &Route, config: &Config, output: &mut Output) -> Result<(), 
     let snapshot = snapshot::compile(config, 0, None, lasting).map_err(Failed::usage)?;
     let body = test.body()?;
     let principal = runtime()?.block_on(test.principal(config))?;
-    let trial = trial::attempt(&snapshot, &principal, &body, test.endpoint, &SystemClock)
-        .map_err(|bad| Failed::usage(bad.client_text()))?;
+    let trial = trial::attempt(
+        &snapshot,
+        &principal,
+        &body,
+        test.endpoint,
+        test.session.as_deref(),
+        &SystemClock,
+    )
+    .map_err(|bad| Failed::usage(bad.client_text()))?;
     if output.is_json() {
         return output.json(&as_json(&trial)).map_err(Failed::new);
     }

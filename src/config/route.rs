@@ -1,6 +1,6 @@
 //! `[[route]]`: which requests go where.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -9,6 +9,21 @@ use crate::config::mistake::Collector;
 use crate::config::quantity::ByteSize;
 use crate::types::feature::Feature;
 use crate::types::hours::{Hours, Weekday};
+
+/// How the upstreams of a route are put in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Balance {
+    /// As they are written.
+    Ordered,
+    /// By session, in proportion to `weights`.
+    Weighted,
+    /// By session, unless its upstream has clearly more than its share; then by what runs at them.
+    LeastLoaded,
+}
+
+/// The greatest weight.
+const WEIGHT_MAX: u32 = 1_000;
 
 /// `[[route]]`: the first whose conditions all hold takes a request.
 #[derive(Clone, Debug, Deserialize)]
@@ -32,8 +47,12 @@ pub struct Route {
     pub hours: Option<Hours>,
     /// Only on these days in UTC: `mon`, `tue`, `wed`, `thu`, `fri`, `sat`, `sun`.
     pub weekdays: Option<Vec<Weekday>>,
-    /// Upstreams, tried in order.
+    /// Upstreams, tried in the order that `balance` gives them.
     pub upstreams: Vec<Spanned<String>>,
+    /// How they are put in order: `ordered`, `weighted`, `least_loaded`; as written where absent.
+    pub balance: Option<Balance>,
+    /// Shares by upstream, 1 where absent; 0 for one that is tried behind all others.
+    pub weights: Option<Spanned<BTreeMap<String, u32>>>,
     /// The name to ask the upstream for; the requested name where absent.
     pub upstream_model: Option<String>,
 }
@@ -45,6 +64,40 @@ impl Route {
             Some(name) => name,
             None => &self.model_pattern,
         }
+    }
+
+    /// The weight of an upstream.
+    pub fn weight(&self, upstream: &str) -> u32 {
+        let weights = self.weights.as_ref().map(Spanned::get_ref);
+        let weight = weights.and_then(|weights| weights.get(upstream));
+        weight.copied().unwrap_or(1)
+    }
+
+    /// What is wrong with its weights, if anything.
+    fn bad_weights(&self) -> Option<String> {
+        let weights = self.weights.as_ref()?.get_ref();
+        if self.balance.is_none_or(|balance| balance == Balance::Ordered) {
+            return Some(
+                "weights count for nothing here: add balance = \"weighted\" or \"least_loaded\", or remove them"
+                    .to_owned(),
+            );
+        }
+        let mut names = self.upstreams.iter().map(Spanned::get_ref);
+        let stray = weights
+            .keys()
+            .find(|weighed| !names.clone().any(|name| name == *weighed));
+        if let Some(stray) = stray {
+            return Some(format!(
+                "`{stray}` has a weight and is no upstream of this route: correct the name, or remove it"
+            ));
+        }
+        if let Some((name, weight)) = weights.iter().find(|(_, weight)| **weight > WEIGHT_MAX) {
+            return Some(format!(
+                "the weight of `{name}` is {weight}: name at most {WEIGHT_MAX}; only proportions count"
+            ));
+        }
+        let none = names.all(|name| self.weight(name) == 0);
+        none.then(|| "every weight is 0: give one of the upstreams a share".to_owned())
     }
 
     /// The key of a condition that nothing can meet, if there is one.
@@ -77,6 +130,9 @@ pub(crate) fn references(routes: &[Route], upstreams: Option<&BTreeSet<&str>>, m
         if let Some(key) = route.impossible() {
             let message = format!("{key} is empty, so this route takes nothing: name one, or remove the key");
             mistakes.add(Some(route.model_pattern.span()), message);
+        }
+        if let (Some(message), Some(weights)) = (route.bad_weights(), &route.weights) {
+            mistakes.add(Some(weights.span()), message);
         }
         if route.upstreams.is_empty() {
             mistakes.add(

@@ -198,6 +198,7 @@ async fn decide_request(
         principal: &envelope.principal,
         index,
         at: envelope.started_at,
+        client_session: envelope.labels.session.as_deref(),
     });
     watch.ended(Stage::Route);
     let certificate = envelope.peer.certificate.as_ref();

@@ -62,7 +62,7 @@ pub struct Rewrite {
     pub dropped: Vec<Dropped>,
 }
 
-/// Tries a request of this caller, now, over a connection that proves no certificate.
+/// Tries a request of this caller and of this session, as the client names it, now, over a connection that proves no certificate.
 ///
 /// # Errors
 /// The body is none that this operation takes.
@@ -71,6 +71,7 @@ pub fn attempt(
     principal: &Principal,
     body: &Bytes,
     operation: Operation,
+    client_session: Option<&str>,
     clock: &dyn Clock,
 ) -> Result<Trial, BadBody> {
     // Fingerprints are not shown, so it does not matter by which key they are made.
@@ -85,6 +86,7 @@ pub fn attempt(
         principal,
         index: inspection.index(),
         at: clock.now(),
+        client_session,
     });
     let (route, candidates) = taken.unzip();
     let candidates = candidates.unwrap_or_default();

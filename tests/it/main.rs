@@ -11,6 +11,7 @@
 
 mod support;
 
+mod balance;
 mod bodies;
 mod claude_code;
 mod cli;

@@ -3,17 +3,21 @@
 //! Input: who asks for what, and when. Output: candidates in the order in which they are tried. Never: a
 //! look at the network, a decision about who may do what: a route that takes a request permits nothing.
 
+pub mod balance;
 pub mod conditions;
 pub mod guard;
 pub mod pattern;
 pub mod provider;
+pub mod session;
 pub mod upstream;
 
 use std::sync::Arc;
 
 use crate::pipeline::inspect::index::Index;
+use crate::pipeline::route::balance::{Balance, Share};
 use crate::pipeline::route::conditions::{Conditions, Miss};
 use crate::pipeline::route::pattern::ModelPattern;
+use crate::pipeline::route::session::Session;
 use crate::pipeline::route::upstream::Upstream;
 use crate::telemetry::metrics::meters::RouteMeters;
 use crate::types::clock::Timestamp;
@@ -36,6 +40,15 @@ pub struct Candidate {
     pub position: usize,
 }
 
+/// One upstream of a route.
+#[derive(Debug)]
+pub struct Member {
+    /// The upstream.
+    pub upstream: Arc<Upstream>,
+    /// Its share compared with the others', where the route balances.
+    pub weight: u32,
+}
+
 /// One route, compiled.
 #[derive(Debug)]
 pub struct Route {
@@ -43,8 +56,10 @@ pub struct Route {
     pub pattern: ModelPattern,
     /// What else it demands.
     pub conditions: Conditions,
-    /// Upstreams in order.
-    pub upstreams: Vec<Arc<Upstream>>,
+    /// Its upstreams as written.
+    pub members: Vec<Member>,
+    /// How they are put in order for a request.
+    pub balance: Balance,
     /// The name to ask for instead of the requested one.
     pub upstream_model: Option<ModelName>,
     /// What is counted about it.
@@ -60,6 +75,8 @@ pub struct Asked<'a> {
     pub index: &'a Index,
     /// When.
     pub at: Timestamp,
+    /// The session as the client names it, if it does.
+    pub client_session: Option<&'a str>,
 }
 
 /// A route that does not take a request.
@@ -93,7 +110,7 @@ impl Routes {
     /// The candidates for a request, in order; none where no route takes it.
     pub fn candidates(&self, asked: &Asked<'_>) -> Vec<Candidate> {
         let route = self.0.iter().find(|route| route.miss(asked).is_none());
-        route.map_or_else(Vec::new, |route| route.candidates(asked.index.model()))
+        route.map_or_else(Vec::new, |route| route.candidates(asked))
     }
 
     /// The same as [`Self::candidates`], with reasons.
@@ -104,7 +121,7 @@ impl Routes {
             match route.miss(asked) {
                 Some(miss) => explained.passed.push(Passed { route: name, miss }),
                 None => {
-                    explained.taken = Some((name, route.candidates(asked.index.model())));
+                    explained.taken = Some((name, route.candidates(asked)));
                     break;
                 }
             }
@@ -131,16 +148,37 @@ impl Route {
         of_caller.or_else(|| self.conditions.request_miss(asked.index, asked.at))
     }
 
-    fn candidates(&self, requested: &ModelName) -> Vec<Candidate> {
+    fn candidates(&self, asked: &Asked<'_>) -> Vec<Candidate> {
         let served = self.upstream_model.clone();
-        let served = served.unwrap_or_else(|| ModelName::from(bare(requested)));
-        let candidate = |(position, upstream): (usize, &Arc<Upstream>)| Candidate {
-            upstream: Arc::clone(upstream),
-            served_model: served.clone(),
-            meters: Arc::clone(&self.meters),
-            position,
+        let served = served.unwrap_or_else(|| ModelName::from(bare(asked.index.model())));
+        let candidate = |position: usize| {
+            self.members.get(position).map(|member| Candidate {
+                upstream: Arc::clone(&member.upstream),
+                served_model: served.clone(),
+                meters: Arc::clone(&self.meters),
+                position,
+            })
         };
-        self.upstreams.iter().enumerate().map(candidate).collect()
+        self.order(asked).into_iter().filter_map(candidate).collect()
+    }
+
+    /// The places of its upstreams in the order for a request.
+    fn order(&self, asked: &Asked<'_>) -> Vec<usize> {
+        let session = Session {
+            tenant: asked.principal.tenant,
+            user: asked.principal.user,
+            own: &asked.principal.session,
+            client: asked.client_session,
+        };
+        let shares = self.members.iter().map(|member| Share {
+            name: &member.upstream.name,
+            weight: member.weight,
+            load: match self.balance {
+                Balance::LeastLoaded => member.upstream.guard.load(),
+                Balance::Ordered | Balance::Weighted => 0,
+            },
+        });
+        self.balance.order(&session, &shares.collect::<Vec<_>>())
     }
 }
 

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use crate::config::quantity::ByteSize;
 use crate::config::route;
+use crate::pipeline::route::balance::Balance;
 use crate::pipeline::route::conditions::Conditions;
 use crate::pipeline::route::pattern::ModelPattern;
 use crate::pipeline::route::upstream::Upstream;
-use crate::pipeline::route::{Route, Routes};
+use crate::pipeline::route::{Member, Route, Routes};
 use crate::telemetry::metrics::Metrics;
 use crate::types::ids::ModelName;
 
@@ -18,19 +19,29 @@ pub(super) fn compile(routes: &[route::Route], upstreams: &[Arc<Upstream>], metr
 }
 
 fn as_route(route: &route::Route, upstreams: &[Arc<Upstream>], metrics: &Metrics) -> Route {
-    let named = |name: &toml::Spanned<String>| {
-        upstreams
-            .iter()
-            .find(|upstream| upstream.name.as_str() == name.get_ref())
-            .map(Arc::clone)
+    let member = |name: &toml::Spanned<String>| {
+        let mut upstreams = upstreams.iter();
+        let upstream = upstreams.find(|upstream| upstream.name.as_str() == name.get_ref())?;
+        Some(Member {
+            upstream: Arc::clone(upstream),
+            weight: route.weight(name.get_ref()),
+        })
     };
-    let upstreams: Vec<Arc<Upstream>> = route.upstreams.iter().filter_map(named).collect();
-    let names: Vec<&str> = upstreams.iter().map(|upstream| upstream.name.as_str()).collect();
+    let members: Vec<Member> = route.upstreams.iter().filter_map(member).collect();
+    let names: Vec<&str> = members
+        .iter()
+        .map(|member| member.upstream.name.as_str())
+        .collect();
     Route {
         pattern: ModelPattern::new(route.model_pattern.get_ref()),
         conditions: conditions(route),
         meters: Arc::new(metrics.route(route.name().get_ref(), &names)),
-        upstreams,
+        members,
+        balance: match route.balance {
+            None | Some(route::Balance::Ordered) => Balance::Ordered,
+            Some(route::Balance::Weighted) => Balance::Weighted,
+            Some(route::Balance::LeastLoaded) => Balance::LeastLoaded,
+        },
         upstream_model: route.upstream_model.as_deref().map(ModelName::from),
     }
 }

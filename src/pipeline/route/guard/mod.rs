@@ -216,6 +216,12 @@ impl Guard {
         self.state.lock().settings
     }
 
+    /// Requests that are at the upstream, or wait for a place there.
+    pub fn load(&self) -> usize {
+        let (inside, waiting) = self.gate.counts();
+        inside + waiting
+    }
+
     /// What it shows at this moment.
     pub fn reading(&self) -> Reading {
         let (inside, waiting) = self.gate.counts();
