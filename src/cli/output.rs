@@ -9,6 +9,8 @@ pub struct Output {
     form: Form,
     results: Box<dyn Write + Send>,
     remarks: Box<dyn Write + Send>,
+    /// Whether whoever read the results has seen enough, as `head` has.
+    is_unread: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +32,17 @@ impl Output {
             form,
             results,
             remarks,
+            is_unread: false,
         }
+    }
+
+    /// Writes a line of results. Where nobody reads on, the error is passed on and not printed.
+    fn put(&mut self, text: std::fmt::Arguments<'_>) -> io::Result<()> {
+        let put = writeln!(self.results, "{text}").and_then(|()| self.results.flush());
+        self.is_unread |= put
+            .as_ref()
+            .is_err_and(|error| error.kind() == io::ErrorKind::BrokenPipe);
+        put
     }
 
     /// Whether results are wanted as JSON.
@@ -40,14 +52,12 @@ impl Output {
 
     /// One line of a result.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
-        writeln!(self.results, "{text}")?;
-        self.results.flush()
+        self.put(format_args!("{text}"))
     }
 
     /// A result as one line of JSON.
     pub fn json(&mut self, value: &Value) -> io::Result<()> {
-        writeln!(self.results, "{value}")?;
-        self.results.flush()
+        self.put(format_args!("{value}"))
     }
 
     /// Something to know beside the result; left out where results are JSON.
@@ -60,7 +70,7 @@ impl Output {
 
     /// Why the command failed. Where even that cannot be printed, the exit code says it.
     pub fn error(&mut self, text: &str) {
-        if text.is_empty() {
+        if text.is_empty() || self.is_unread {
             return;
         }
         let printed = match self.form {
@@ -75,10 +85,8 @@ impl Output {
         match self.form {
             Form::Json => self.json(&table.json()),
             Form::Text => {
-                for line in table.lines() {
-                    writeln!(self.results, "{line}")?;
-                }
-                self.results.flush()
+                let mut lines = table.lines().into_iter();
+                lines.try_for_each(|line| self.put(format_args!("{line}")))
             }
         }
     }

@@ -221,6 +221,20 @@ async fn version_and_help_need_no_configuration() {
     }
 }
 
+#[test]
+fn a_reader_that_has_seen_enough_is_not_complained_to() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    drop(reader);
+    let child = Command::new(BINARY)
+        .arg("check")
+        .env_clear()
+        .stdout(writer)
+        .output();
+    let output = child.expect("the binary starts");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
 #[tokio::test]
 async fn the_demo_prints_what_a_client_needs_and_answers() {
     let home = Home::new();
