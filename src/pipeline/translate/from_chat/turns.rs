@@ -135,9 +135,16 @@ struct Turn {
     blocks: Vec<u8>,
 }
 
+impl Turn {
+    fn is_empty(&self) -> bool {
+        self.results.is_empty() && self.blocks.is_empty()
+    }
+}
+
 /// The turns in the making.
 #[derive(Default)]
 struct Turns {
+    /// None of them is empty, and the sides take turns; so they do with the one in the making.
     done: Vec<Turn>,
     current: Turn,
     /// Calls of the last assistant's turn that nobody has answered yet.
@@ -165,16 +172,13 @@ pub(super) fn put_messages(draft: &mut Draft, conversation: &Conversation<'_>) -
         }
     }
     turns.answer_open_calls(draft, listed);
-    turns.turn_of_other_side();
-    turns
-        .done
-        .retain(|turn| !turn.blocks.is_empty() || !turn.results.is_empty());
-    if turns.done.is_empty() {
+    let turns = turns.finish();
+    if turns.is_empty() {
         return Err(refuse(listed, "a message with content is wanted"));
     }
     draft.key("messages");
     draft.out.put_u8(b'[');
-    if turns.done.first().is_some_and(|turn| turn.is_assistant) {
+    if turns.first().is_some_and(|turn| turn.is_assistant) {
         draft
             .losses
             .hint(listed, "the upstream wants a user's message first");
@@ -182,7 +186,7 @@ pub(super) fn put_messages(draft: &mut Draft, conversation: &Conversation<'_>) -
         put_string(&mut draft.out, OPENING);
         draft.out.put_slice(b"},");
     }
-    for (index, turn) in turns.done.iter().enumerate() {
+    for (index, turn) in turns.iter().enumerate() {
         if index > 0 {
             draft.out.put_u8(b',');
         }
@@ -207,12 +211,29 @@ impl Turns {
         &mut self.current
     }
 
+    /// Changes sides. A turn in which nothing was said is none: the one before it goes on.
     fn turn_of_other_side(&mut self) {
-        let next = Turn {
-            is_assistant: !self.current.is_assistant,
-            ..Turn::default()
+        let is_assistant = !self.current.is_assistant;
+        let resumed = if self.current.is_empty() {
+            self.done.pop()
+        } else {
+            None
         };
-        self.done.push(std::mem::replace(&mut self.current, next));
+        let next = resumed.unwrap_or(Turn {
+            is_assistant,
+            ..Turn::default()
+        });
+        let before = std::mem::replace(&mut self.current, next);
+        if !before.is_empty() {
+            self.done.push(before);
+        }
+    }
+
+    fn finish(mut self) -> Vec<Turn> {
+        if !self.current.is_empty() {
+            self.done.push(self.current);
+        }
+        self.done
     }
 
     /// A system message amid the conversation: its place is kept, its rank is told in words.
