@@ -218,6 +218,11 @@ async fn a_store_that_is_away_refuses_requests_until_it_is_back() {
         gateway.call(&Call::messages(&key, &ask("hello"))).await.status,
         200
     );
+    // With nothing left to ship, the store's death is first met by a request, which therefore leaves a record.
+    until("the first record to be closed in the store", async || {
+        (server.psql("SELECT count(*) FROM ai_requests WHERE outcome = 'complete'") == "1").then_some(())
+    })
+    .await;
     server.kill();
     assert_refuses_meanwhile(&gateway, &sim, &key, async || server.restart().await).await;
     until("every record to be closed in the store", async || {
