@@ -7,6 +7,7 @@ use toml::Spanned;
 
 use crate::config::file::{ClientCertificate, Config, Durability, Egress, Model, Store, Upstream};
 use crate::config::mistake::Collector;
+use crate::config::price::{self, Price};
 use crate::config::route::{self, Route};
 use crate::config::secret_source::SecretSource;
 use crate::types::destination::Destination;
@@ -229,6 +230,7 @@ pub(crate) fn references(
     upstreams: Option<&[Upstream]>,
     models: Option<&[Model]>,
     routes: Option<&[Route]>,
+    prices: Option<&[Price]>,
     mistakes: &mut Collector<'_>,
 ) {
     unique(
@@ -246,6 +248,7 @@ pub(crate) fn references(
         names.collect()
     });
     route::references(routes.unwrap_or_default(), known.as_ref(), mistakes);
+    price::references(prices.unwrap_or_default(), known.as_ref(), mistakes);
 }
 
 fn unique<'a>(names: impl Iterator<Item = &'a Spanned<String>>, what: &str, mistakes: &mut Collector<'_>) {

@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use crate::config::effective::Effective;
 use crate::config::mistake::Mistake;
+use crate::config::price::Price;
 use crate::config::quantity::{ByteSize, Span};
 use crate::config::resilience::{BreakerOf, Resilience};
 use crate::config::route::Route;
@@ -63,6 +64,8 @@ pub struct Config {
     pub models: Vec<Model>,
     /// `[[route]]`, first match wins.
     pub routes: Vec<Route>,
+    /// `[[price]]`, first match wins.
+    pub contracts: Vec<Price>,
 }
 
 impl Config {

@@ -8,6 +8,7 @@ pub mod check;
 pub mod effective;
 pub mod file;
 pub mod mistake;
+pub mod price;
 pub mod quantity;
 pub mod read;
 pub mod resilience;

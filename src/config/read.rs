@@ -150,6 +150,7 @@ fn read_sections(
     let upstreams = list(&mut sections, "upstream", mistakes);
     let models = list(&mut sections, "model", mistakes);
     let routes = list(&mut sections, "route", mistakes);
+    let contracts = list(&mut sections, "price", mistakes);
     refuse_rest(sections, mistakes);
     check::secret_names(
         secrets.as_ref(),
@@ -162,6 +163,7 @@ fn read_sections(
         upstreams.as_deref(),
         models.as_deref(),
         routes.as_deref(),
+        contracts.as_deref(),
         mistakes,
     );
     Some(Config {
@@ -187,6 +189,7 @@ fn read_sections(
         upstreams: upstreams?,
         models: models?,
         routes: routes?,
+        contracts: contracts?,
     })
 }
 

@@ -188,8 +188,8 @@ pub(crate) fn close(number: u64) -> Close {
             output: 340,
             cache_read: 9_000,
             cache_write_5m: 100,
-            cache_write_1h: 0,
             thinking: 20,
+            ..Usage::default()
         },
         cost: Cost::Priced(MicroDollars::new(8_211)),
         latency_us: Some(815_000),

@@ -29,6 +29,7 @@ pub mod ids;
 pub mod money;
 pub mod network;
 pub mod peer;
+pub mod price;
 pub mod principal;
 pub mod secret;
 pub mod usage;

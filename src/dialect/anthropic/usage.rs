@@ -4,7 +4,7 @@ use bytes::BufMut;
 
 use crate::dialect::anthropic::event::put_count;
 use crate::dialect::raw::{Members, Raw};
-use crate::types::usage::Usage;
+use crate::types::usage::{ServiceTier, Usage};
 
 /// Overwrites the counts that this usage object names. Never adds: `message_delta` repeats totals.
 pub fn merge(into: &mut Usage, usage: Raw<'_>) {
@@ -17,6 +17,7 @@ pub fn merge(into: &mut Usage, usage: Raw<'_>) {
     set(&mut into.input, &usage, "input_tokens");
     set(&mut into.output, &usage, "output_tokens");
     set(&mut into.cache_read, &usage, "cache_read_input_tokens");
+    merge_terms(into, &usage);
     if let Some(details) = usage.members("output_tokens_details") {
         set(&mut into.thinking, &details, "thinking_tokens");
     }
@@ -32,6 +33,24 @@ pub fn merge(into: &mut Usage, usage: Raw<'_>) {
     {
         into.cache_write_5m = total;
         into.cache_write_1h = 0;
+    }
+}
+
+/// Overwrites what this usage object says beside tokens.
+fn merge_terms(into: &mut Usage, usage: &Members<'_>) {
+    if let Some(used) = usage.members("server_tool_use") {
+        let tools = &mut into.server_tools;
+        tools.web_search = used.count("web_search_requests").unwrap_or(tools.web_search);
+        tools.web_fetch = used.count("web_fetch_requests").unwrap_or(tools.web_fetch);
+    }
+    if let Some(tier) = usage.string("service_tier") {
+        into.terms.tier = ServiceTier::of_word(&tier);
+    }
+    if let Some(speed) = usage.string("speed") {
+        into.terms.fast = speed == "fast";
+    }
+    if let Some(geo) = usage.string("inference_geo") {
+        into.terms.us_only = geo == "us";
     }
 }
 
@@ -59,6 +78,7 @@ pub fn put_usage(out: &mut impl BufMut, usage: &Usage) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::types::usage::{ServerTools, Terms};
 
     #[test]
     fn later_counts_overwrite_and_absent_ones_survive() {
@@ -77,7 +97,7 @@ mod tests {
             cache_read: 5,
             cache_write_5m: 10,
             cache_write_1h: 20,
-            thinking: 0,
+            ..Usage::default()
         };
         check(&[start], begun);
         check(
@@ -107,14 +127,46 @@ mod tests {
     }
 
     #[test]
+    fn terms_and_server_tools_are_kept() {
+        let mut usage = Usage::default();
+        let start = r#"{"input_tokens":1,"service_tier":"priority","speed":"fast","inference_geo":"us"}"#;
+        let delta =
+            r#"{"output_tokens":9,"server_tool_use":{"web_search_requests":2,"web_fetch_requests":1}}"#;
+        for object in [start, delta, r#"{"server_tool_use":null,"service_tier":null}"#] {
+            merge(&mut usage, Raw::read(object).unwrap());
+        }
+        let expected = Usage {
+            input: 1,
+            output: 9,
+            server_tools: ServerTools {
+                web_search: 2,
+                web_fetch: 1,
+                ..ServerTools::default()
+            },
+            terms: Terms {
+                tier: ServiceTier::Priority,
+                fast: true,
+                us_only: true,
+            },
+            ..Usage::default()
+        };
+        assert_eq!(usage, expected);
+        merge(
+            &mut usage,
+            Raw::read(r#"{"service_tier":"standard","speed":"standard","inference_geo":"global"}"#).unwrap(),
+        );
+        assert!(usage.terms.are_usual());
+    }
+
+    #[test]
     fn what_is_written_reads_back() {
         let usage = Usage {
             input: 1,
             output: 2,
             cache_read: 3,
             cache_write_5m: 4,
-            cache_write_1h: 0,
             thinking: 1,
+            ..Usage::default()
         };
         let (mut text, mut again) = (Vec::new(), Usage::default());
         put_usage(&mut text, &usage);

@@ -1,13 +1,36 @@
 //! Token counts of chat completions, in Anthropic's terms.
 
+use std::borrow::Cow;
+
 use bytes::BufMut;
 
 use crate::dialect::anthropic::event::put_count;
 use crate::dialect::raw::{Members, Raw};
-use crate::types::usage::Usage;
+use crate::types::usage::{ServerTools, ServiceTier, Terms, Usage};
 
-/// The usage of a chunk or completion, wherever its vendor puts it.
+/// The usage of a chunk or completion, wherever its vendor puts it, with the tier that it names.
 pub fn find(answer: &Members<'_>, choice: Option<&Members<'_>>) -> Option<Usage> {
+    let usage = find_counts(answer, choice)?;
+    Some(served_in(tier(answer), usage))
+}
+
+/// The service tier that an answer, or one of its chunks, says that it was served in.
+pub fn tier(answer: &Members<'_>) -> Option<ServiceTier> {
+    answer
+        .string("service_tier")
+        .map(|word| ServiceTier::of_word(&word))
+}
+
+/// The usage in this tier, where one was told.
+pub fn served_in(tier: Option<ServiceTier>, usage: Usage) -> Usage {
+    let tier = tier.unwrap_or(usage.terms.tier);
+    Usage {
+        terms: Terms { tier, ..usage.terms },
+        ..usage
+    }
+}
+
+fn find_counts(answer: &Members<'_>, choice: Option<&Members<'_>>) -> Option<Usage> {
     let top = answer.get("usage").and_then(read);
     let in_choice = || choice.and_then(|choice| choice.get("usage")).and_then(read);
     let in_groq = || {
@@ -42,9 +65,8 @@ pub fn read(usage: Raw<'_>) -> Option<Usage> {
         usage.count("cache_creation_input_tokens"),
         details.count("cache_creation_tokens"),
     ]);
-    let reasoning = usage
-        .members("completion_tokens_details")
-        .and_then(|details| details.count("reasoning_tokens"));
+    let made = usage.members("completion_tokens_details").unwrap_or_default();
+    let reasoning = made.count("reasoning_tokens");
     let unaccounted = usage
         .count("total_tokens")
         .unwrap_or(0)
@@ -60,9 +82,41 @@ pub fn read(usage: Raw<'_>) -> Option<Usage> {
         output: completion.saturating_add(left_out),
         cache_read,
         cache_write_5m: cache_write,
-        cache_write_1h: 0,
         thinking: reasoning.unwrap_or(left_out),
+        audio_input: details.count("audio_tokens").unwrap_or(0),
+        audio_output: made.count("audio_tokens").unwrap_or(0),
+        ..Usage::default()
     })
+}
+
+/// What a response used: its tokens, its tier, and the hosted tools among its output items. `None` where it
+/// counts nothing.
+pub fn of_response(response: &Members<'_>) -> Option<Usage> {
+    let usage = response.get("usage").and_then(read_response)?;
+    let items = response.get("output").and_then(Raw::elements).unwrap_or_default();
+    let mut server_tools = ServerTools::default();
+    for item in items.into_iter().filter_map(Raw::members) {
+        match item.string("type").unwrap_or_default().as_ref() {
+            "web_search_call" if is_search(&item) => server_tools.web_search += 1,
+            "file_search_call" => server_tools.file_search += 1,
+            "code_interpreter_call" => server_tools.code_run += 1,
+            _ => {}
+        }
+    }
+    Some(served_in(
+        tier(response),
+        Usage {
+            server_tools,
+            ..usage
+        },
+    ))
+}
+
+/// Whether a call of the web search searched: opening a page, or finding in it, is not billed.
+fn is_search(call: &Members<'_>) -> bool {
+    let action = call.members("action");
+    let kind = action.and_then(|action| action.string("type").map(Cow::into_owned));
+    kind.is_none_or(|kind| kind == "search")
 }
 
 /// The counts of a usage object of the Responses API; `None` where it counts nothing. `input_tokens`
@@ -87,8 +141,8 @@ pub fn read_response(usage: Raw<'_>) -> Option<Usage> {
         output: output.unwrap_or(0),
         cache_read,
         cache_write_5m: cache_write,
-        cache_write_1h: 0,
         thinking: reasoning.unwrap_or(0),
+        ..Usage::default()
     })
 }
 
@@ -125,8 +179,8 @@ mod tests {
             output,
             cache_read,
             cache_write_5m: cache_write,
-            cache_write_1h: 0,
             thinking,
+            ..Usage::default()
         }
     }
 
@@ -180,6 +234,33 @@ mod tests {
             Some(usage(25, 15, 7, 5, 4))
         );
         assert_eq!(read_response(Raw::read("{}").unwrap()), None);
+    }
+
+    #[test]
+    fn a_response_tells_its_tier_and_the_tools_it_ran() {
+        let text = r#"{"service_tier":"flex","usage":{"input_tokens":9,"output_tokens":1},"output":[
+            {"type":"web_search_call","action":{"type":"search","query":"x"}},
+            {"type":"web_search_call","action":{"type":"open_page","url":"x"}},{"type":"web_search_call"},
+            {"type":"file_search_call"},{"type":"code_interpreter_call"},{"type":"message"}]}"#;
+        let used = of_response(&Members::read(text).unwrap()).unwrap();
+        let expected = ServerTools {
+            web_search: 2,
+            file_search: 1,
+            code_run: 1,
+            ..ServerTools::default()
+        };
+        assert_eq!((used.input, used.server_tools), (9, expected));
+        assert_eq!(used.terms.tier, ServiceTier::Flex);
+        assert_eq!(of_response(&Members::read(r#"{"output":[]}"#).unwrap()), None);
+    }
+
+    #[test]
+    fn a_completion_tells_its_tier_and_its_sound() {
+        let text = r#"{"service_tier":"priority","usage":{"prompt_tokens":90,"completion_tokens":40,
+            "prompt_tokens_details":{"audio_tokens":60},"completion_tokens_details":{"audio_tokens":30}}}"#;
+        let used = find(&Members::read(text).unwrap(), None).unwrap();
+        assert_eq!((used.input, used.audio_input, used.audio_output), (90, 60, 30));
+        assert_eq!(used.terms.tier, ServiceTier::Priority);
     }
 
     #[test]

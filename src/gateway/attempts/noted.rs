@@ -107,12 +107,12 @@ impl Attempts<'_> {
         self.close.usage = usage;
         // What an aborted answer costs is only known to the upstream: our count is a lower bound.
         self.close.usage_estimated = observed.usage_estimated || self.close.outcome == Outcome::ClientGone;
-        let model = &candidate.served_model;
-        self.close.cost = match self
-            .snapshot
-            .prices
-            .cost(&candidate.upstream.provider, model, &usage)
-        {
+        let served = prices::Served {
+            provider: &candidate.upstream.provider,
+            upstream: candidate.upstream.name.as_str(),
+            model: candidate.served_model.as_str(),
+        };
+        self.close.cost = match self.snapshot.prices.cost(&served, &usage) {
             prices::Cost::Known(amount) if self.close.usage_estimated => Cost::Estimated(amount),
             prices::Cost::Known(amount) => Cost::Priced(amount),
             prices::Cost::Unknown => Cost::Unknown,

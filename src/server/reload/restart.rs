@@ -4,7 +4,7 @@ use crate::config::effective::Effective;
 
 /// What a reload puts in force. Every key that is not at or below one of these waits for a restart,
 /// so that a key that nobody thought of is reported instead of being half applied.
-const RELOADED: [&str; 17] = [
+const RELOADED: [&str; 18] = [
     "server.body_bytes_max",
     "server.answer_bytes_max",
     "server.requests_in_flight_max",
@@ -22,6 +22,7 @@ const RELOADED: [&str; 17] = [
     "upstream",
     "model",
     "route",
+    "price",
 ];
 
 /// The keys that differ from those that the process started with and wait for a restart. A declared

@@ -4,10 +4,14 @@
 use std::path::Path;
 
 use super::CompileError;
+use crate::config::file::Config;
 use crate::config::mistake::Mistake;
+use crate::config::price;
 use crate::pipeline::decide::policies::{Policies, PolicyMistake};
 use crate::pipeline::inspect::secrets::Detectors;
 use crate::pipeline::record::prices::PriceTable;
+use crate::pipeline::record::prices::contract::{Agreed, Contract};
+use crate::pipeline::route::pattern::ModelPattern;
 
 /// The extension of policy files.
 const POLICY_EXTENSION: &str = "cedar";
@@ -67,20 +71,37 @@ pub(super) fn detectors(file: &Path) -> Result<Detectors, CompileError> {
     })
 }
 
-/// The prices of a file, or the shipped ones.
-pub(super) fn prices(file: &Path) -> Result<PriceTable, CompileError> {
+/// The prices of a file, or the shipped ones, behind what was agreed on.
+pub(super) fn prices(config: &Config) -> Result<PriceTable, CompileError> {
+    let file = &config.prices.file;
     let made = if file.as_os_str().is_empty() {
         PriceTable::shipped()
     } else {
         PriceTable::parse(&read("prices.file", file)?)
     };
-    made.map_err(|bad| {
+    let contracts = config.contracts.iter().filter_map(contract).collect();
+    made.map(|table| table.under(contracts)).map_err(|bad| {
         let mistakes = bad.0.into_iter().map(|mistake| Mistake {
             file: file.to_owned(),
             line: mistake.line,
             message: mistake.message,
         });
         CompileError::Files(mistakes.collect())
+    })
+}
+
+/// An agreement, compiled; one that says nothing was reported when the configuration was read.
+fn contract(price: &price::Price) -> Option<Contract> {
+    let terms = match (&price.multiplier, &price.rates) {
+        (Some(multiplier), _) => Agreed::Multiplier((*multiplier).into()),
+        (None, Some(rates)) => Agreed::Rates(Box::new(rates.get_ref().into())),
+        (None, None) => return None,
+    };
+    Some(Contract {
+        provider: price.provider.as_deref().map(Box::from),
+        upstream: price.upstream.as_ref().map(|name| name.get_ref().as_str().into()),
+        models: ModelPattern::new(price.model_pattern.get_ref()),
+        terms,
     })
 }
 

@@ -106,7 +106,7 @@ pub fn compile(
     let upstreams: Vec<Arc<upstream::Upstream>> = upstreams.map(Arc::new).collect();
     let policies = kept(governing::policies(&config.policy.directory), &mut errors);
     let detectors = kept(governing::detectors(&config.secret_rules.file), &mut errors);
-    let prices = kept(governing::prices(&config.prices.file), &mut errors);
+    let prices = kept(governing::prices(config), &mut errors);
     let lines = kept(
         lines::compile(config, SystemClock.now()).map_err(CompileError::from),
         &mut errors,

@@ -8,7 +8,10 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::effective::Effective;
 use crate::config::read;
+use crate::pipeline::record::prices::{Cost, Served};
 use crate::server::reload::restart::waiting;
+use crate::types::money::MicroDollars;
+use crate::types::usage::Usage;
 
 /// A configuration with something to govern.
 const BASE: &str = "[[upstream]]\nname = \"a\"\nprovider = \"openai\"\nendpoint = \"http://192.0.2.1\"\n\
@@ -215,6 +218,27 @@ fn every_key_takes_effect_at_a_reload_or_waits_for_a_restart() {
             "{key}: said to wait for a restart is {waits}"
         );
     }
+}
+
+#[test]
+fn an_agreement_is_in_force_after_a_reload() {
+    let mut running = Running::on(BASE);
+    let used = Usage {
+        input: 1_000,
+        ..Usage::default()
+    };
+    let served = Served {
+        provider: "openai",
+        upstream: "a",
+        model: "gpt-5",
+    };
+    let known = |micros| Cost::Known(MicroDollars::new(micros));
+    assert_eq!(running.snapshot.prices.cost(&served, &used), known(1_250));
+    let agreed = "[[price]]\nmodel_pattern = \"gpt-*\"\nupstream = \"a\"\nmultiplier = \"0.8\"\n";
+    running.reload(&format!("{agreed}{BASE}")).unwrap();
+    assert_eq!(running.snapshot.prices.cost(&served, &used), known(1_000));
+    let waits = waiting(&running.config.effective, &config(BASE).effective);
+    assert!(waits.is_empty(), "{waits:?}");
 }
 
 #[test]

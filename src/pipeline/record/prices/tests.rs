@@ -1,4 +1,13 @@
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
 use super::*;
+use crate::dialect::raw::Raw;
+use crate::dialect::{anthropic, openai};
+use crate::pipeline::record::prices::contract::Agreed;
+use crate::pipeline::route::pattern::ModelPattern;
+use crate::types::price::{Millionths, WrittenPrice};
 
 /// Model; input, output, cache read, cache write of 5 minutes and of an hour; micro-dollars.
 ///
@@ -10,9 +19,9 @@ claude-opus-5-5 0 4010 0 0 0 80200
 claude-sonnet-4-6 1 3441 0 1438 0 57011
 claude-sonnet-4-6 1 2169 34465 1530 1778 59283
 claude-sonnet-4-6 43312 7073 0 0 1916 247527
-claude-haiku-5-5 34538 6487 63229 476 2407 7870
+claude-haiku-5-5 34538 6487 63229 476 2407 39352
 claude-haiku-5-5 0 6428 15453 1406 0 3544
-claude-haiku-5-5 1 4336 4025 98116 0 14473
+claude-haiku-5-5 1 4336 4025 98116 0 72364
 claude-fable-5-1 2003 8871 17684 0 2124 510481
 claude-fable-5-1 43770 3631 0 0 0 619250
 claude-fable-5-1 3 387 0 44721 2432 627033
@@ -47,7 +56,7 @@ claude-haiku-5-5 0 0 49 0 0 0
 gemini/gemini-2.5-pro 200000 10 0 0 0 250100
 gemini/gemini-2.5-pro 200001 10 0 0 0 500153
 gemini/gemini-2.5-pro 1 10 200000 0 0 50153
-gpt-6-astra 300000 100 5000 1000 0 6037500
+gpt-6-astra 300000 100 5000 1000 0 6042500
 minimax/MiniMax-M3 500000 10 20000 0 0 302424
 ";
 
@@ -59,18 +68,28 @@ fn usage(tokens: [u64; 5]) -> Usage {
         cache_read,
         cache_write_5m,
         cache_write_1h,
-        thinking: 0,
+        ..Usage::default()
+    }
+}
+
+const fn served<'a>(provider: &'a str, model: &'a str) -> Served<'a> {
+    Served {
+        provider,
+        upstream: "main",
+        model,
+    }
+}
+
+fn micros(cost: Cost) -> Option<i64> {
+    match cost {
+        Cost::Known(cost) => Some(cost.get()),
+        Cost::Unknown => None,
     }
 }
 
 fn cost(provider: &str, model: &str, tokens: [u64; 5]) -> Option<i64> {
-    match PriceTable::shipped()
-        .unwrap()
-        .cost(provider, &model.into(), &usage(tokens))
-    {
-        Cost::Known(cost) => Some(cost.get()),
-        Cost::Unknown => None,
-    }
+    let table = PriceTable::shipped().unwrap();
+    micros(table.cost(&served(provider, model), &usage(tokens)))
 }
 
 fn mistakes(text: &str) -> Vec<(usize, String)> {
@@ -79,6 +98,109 @@ fn mistakes(text: &str) -> Vec<(usize, String)> {
         .into_iter()
         .map(|mistake| (mistake.line, mistake.message))
         .collect()
+}
+
+/// One file of `tests/golden/cost`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Golden {
+    provider: String,
+    dialect: String,
+    case: Vec<Case>,
+}
+
+/// What an answer says that it used, and what it costs; absent where that is not known.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    why: String,
+    model: String,
+    usage: String,
+    micros: Option<i64>,
+}
+
+impl Case {
+    /// The usage as the dialect's own reader understands it.
+    fn used(&self, dialect: &str) -> Usage {
+        let raw = Raw::read(&self.usage).unwrap();
+        let answer = raw.members().unwrap();
+        match dialect {
+            "messages" => {
+                let mut used = Usage::default();
+                anthropic::usage::merge(&mut used, raw);
+                used
+            }
+            "chat" => openai::usage::find(&answer, None).unwrap(),
+            "responses" => openai::usage::of_response(&answer).unwrap(),
+            other => panic!("no dialect is called {other}"),
+        }
+    }
+}
+
+#[test]
+fn every_provider_is_billed_as_its_own_rule_says() {
+    let table = PriceTable::shipped().unwrap();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/cost");
+    let mut providers = BTreeSet::new();
+    for file in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+        let golden: Golden = toml::from_str(&text).unwrap();
+        for case in &golden.case {
+            let used = case.used(&golden.dialect);
+            let cost = table.cost(&served(&golden.provider, &case.model), &used);
+            assert_eq!(
+                micros(cost),
+                case.micros,
+                "{} {}: {}",
+                golden.provider,
+                case.model,
+                case.why
+            );
+        }
+        providers.insert(golden.provider);
+    }
+    assert!(providers.len() >= 11, "{providers:?}");
+}
+
+#[test]
+fn what_was_agreed_on_goes_before_the_list() {
+    let rates: WrittenPrice = toml::from_str("input = \"1\"\noutput = \"2\"\nweb_search = \"5\"").unwrap();
+    let contract = |provider: Option<&str>, upstream: Option<&str>, pattern: &str, terms| Contract {
+        provider: provider.map(Box::from),
+        upstream: upstream.map(Box::from),
+        models: ModelPattern::new(pattern),
+        terms,
+    };
+    let off = |factor: &str| Agreed::Multiplier(Millionths::parse(factor).unwrap().into());
+    let table = PriceTable::shipped().unwrap().under(vec![
+        contract(None, Some("eu"), "claude-*", off("1.1")),
+        contract(Some("anthropic"), None, "claude-*", off("0.85")),
+        contract(
+            Some("vllm"),
+            None,
+            "qwen*",
+            Agreed::Rates(Box::new((&rates).into())),
+        ),
+        contract(Some("vllm"), None, "free-*", off("0")),
+    ]);
+    let check = |provider: &str, upstream: &str, model: &str, expected: Option<i64>| {
+        let who = Served {
+            provider,
+            upstream,
+            model,
+        };
+        let cost = table.cost(&who, &usage([1_001, 100, 0, 0, 0]));
+        assert_eq!(micros(cost), expected, "{provider} {upstream} {model}");
+    };
+    // 1,001 × 3 + 100 × 15 = 4,503; 4,953.3 and 3,827.55 by the factors, rounded at the end.
+    check("vertex", "main", "claude-sonnet-4-6", Some(4_503));
+    check("anthropic", "eu", "claude-sonnet-4-6", Some(4_953));
+    check("anthropic", "main", "claude-sonnet-4-6", Some(3_828));
+    // 1,001 × 1 + 100 × 2
+    check("vllm", "main", "qwen3.8-27b", Some(1_201));
+    check("anthropic", "main", "qwen3.8-27b", None);
+    // A discount on a price that nobody knows is not known either.
+    check("vllm", "main", "free-model", None);
 }
 
 #[test]
@@ -131,7 +253,7 @@ fn enormous_usage_saturates() {
 fn prices_are_read_exactly_as_strings_and_numbers() {
     let check = |written: &str, micros: i64| {
         let table = PriceTable::parse(&format!("[model.m]\ninput = {written}\noutput = 0")).unwrap();
-        let cost = table.cost("", &"m".into(), &usage([1_000_000_000_000, 0, 0, 0, 0]));
+        let cost = table.cost(&served("", "m"), &usage([1_000_000_000_000, 0, 0, 0, 0]));
         assert_eq!(cost, Cost::Known(MicroDollars::new(micros)), "{written}");
     };
     check("\"0.000001\"", 1_000_000);
@@ -166,5 +288,8 @@ fn mistakes_are_reported_all_at_once_with_their_lines() {
     let lines: Vec<usize> = mistakes(two).iter().map(|(line, _)| *line).collect();
     assert_eq!(lines, [2, 7]);
     assert_eq!(mistakes("[model.a]\ninput = 1\noutput = 1\nprice = 1\n")[0].0, 4);
+    assert_eq!(mistakes("[model.a]\ninput = 1\noutput = 1\n[other]\n")[0].0, 4);
+    let unordered = "[model.a]\ninput = 1\noutput = 1\nlong = [\n{ input = 1, output = 1 }]\n";
+    assert_eq!(mistakes(unordered)[0].0, 5);
     assert!(mistakes("[model.a]\ninput = 1\n")[0].1.contains("output"));
 }

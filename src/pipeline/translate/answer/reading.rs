@@ -15,7 +15,7 @@ use crate::pipeline::translate::answer::prose::{Kind, StopWatch, Tags};
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::upstream_error::fault_in_answer;
 use crate::types::ids::ModelName;
-use crate::types::usage::Usage;
+use crate::types::usage::{ServiceTier, Usage};
 
 /// A chat answer, as far as it has been read.
 #[derive(Debug)]
@@ -27,6 +27,7 @@ pub(crate) struct Reading {
     tags: Option<Tags>,
     stops: Option<StopWatch>,
     usage: Option<Usage>,
+    tier: Option<ServiceTier>,
     finish_reason: Option<String>,
     refused: bool,
     matched_stop: Option<String>,
@@ -48,6 +49,7 @@ impl Reading {
             tags: (context.reasoning_in == Some(ReasoningIn::ThinkTags)).then(Tags::new),
             stops: (!context.watched.is_empty()).then(|| StopWatch::new(&context.watched)),
             usage: None,
+            tier: None,
             finish_reason: None,
             refused: false,
             matched_stop: None,
@@ -81,6 +83,7 @@ impl Reading {
         self.begun = true;
         let choice = Choice::first(answer, body_key);
         self.usage = usage::find(answer, choice.as_ref().map(|choice| &choice.members)).or(self.usage);
+        self.tier = usage::tier(answer).or(self.tier);
         if self.observed.served_model.is_none() {
             let model = answer.string("model").filter(|model| !model.is_empty());
             self.observed.served_model = model.map(|model| ModelName::new(model.into_owned()));
@@ -153,11 +156,12 @@ impl Reading {
 
     /// The usage to report: the upstream's, else our estimate.
     pub(crate) fn usage(&self) -> Usage {
-        self.usage.unwrap_or_else(|| Usage {
+        let usage = self.usage.unwrap_or_else(|| Usage {
             input: self.context.input_tokens,
             output: tally::tokens(self.blocks.seen_bytes()),
             ..Usage::default()
-        })
+        });
+        usage::served_in(self.tier, usage)
     }
 
     /// Brings the observation up to date.

@@ -11,7 +11,7 @@ use crate::pipeline::translate::answer::openai::bytes_stream::{Verdict, is_done}
 use crate::pipeline::translate::answer::openai::context::ChatBytes;
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::upstream_error::{REFUSED, fault_in_answer};
-use crate::types::usage::Usage;
+use crate::types::usage::{ServiceTier, Usage};
 
 /// What was seen so far.
 #[derive(Debug, Default)]
@@ -20,6 +20,7 @@ pub(super) struct ChunkWatch {
     pub(super) finished_choices: u64,
     text_bytes: u64,
     told_usage: bool,
+    tier: Option<ServiceTier>,
 }
 
 impl ChunkWatch {
@@ -41,9 +42,10 @@ impl ChunkWatch {
         for choice in &choices {
             self.take_choice(choice);
         }
+        self.tier = usage::tier(&data).or(self.tier);
         let told = usage::find(&data, choices.first());
         if let Some(usage) = told {
-            self.observed.usage = Some(usage);
+            self.observed.usage = Some(usage::served_in(self.tier, usage));
             self.observed.usage_estimated = false;
             self.told_usage = true;
         }
@@ -78,11 +80,12 @@ impl ChunkWatch {
     /// Until the upstream tells, usage is estimated from what passed.
     pub(super) fn estimate(&mut self, input: u64) {
         if !self.told_usage {
-            self.observed.usage = Some(Usage {
+            let usage = Usage {
                 input,
                 output: tally::tokens(self.text_bytes),
                 ..Usage::default()
-            });
+            };
+            self.observed.usage = Some(usage::served_in(self.tier, usage));
             self.observed.usage_estimated = true;
         }
     }

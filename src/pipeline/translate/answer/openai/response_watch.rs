@@ -10,7 +10,7 @@ use crate::pipeline::translate::answer::openai::bytes::observe_head;
 use crate::pipeline::translate::answer::openai::bytes_stream::Verdict;
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::upstream_error::{REFUSED, fault_in_answer};
-use crate::types::usage::Usage;
+use crate::types::usage::{ServiceTier, Usage};
 
 /// What was seen so far.
 #[derive(Debug, Default)]
@@ -20,6 +20,7 @@ pub(super) struct ResponseWatch {
     pub(super) next_number: u64,
     text_bytes: u64,
     told_usage: bool,
+    tier: Option<ServiceTier>,
 }
 
 impl ResponseWatch {
@@ -35,6 +36,7 @@ impl ResponseWatch {
         let kind = data.string("type").unwrap_or_default();
         let response = data.members("response");
         if let Some(response) = &response {
+            self.tier = usage::tier(response).or(self.tier);
             observe_head(&mut self.observed, response);
         }
         let verdict = match (kind.as_ref(), response) {
@@ -63,7 +65,7 @@ impl ResponseWatch {
 
     fn finish(&mut self, response: &Members<'_>) {
         self.observed.stop_reason = Some(stop_reason(response, self.observed.tool_calls > 0).to_owned());
-        if let Some(usage) = response.get("usage").and_then(usage::read_response) {
+        if let Some(usage) = usage::of_response(response) {
             self.observed.usage = Some(usage);
             self.observed.usage_estimated = false;
             self.told_usage = true;
@@ -73,11 +75,12 @@ impl ResponseWatch {
     /// Until the upstream tells, usage is estimated from what passed.
     fn estimate(&mut self, input: u64) {
         if !self.told_usage {
-            self.observed.usage = Some(Usage {
+            let usage = Usage {
                 input,
                 output: tally::tokens(self.text_bytes),
                 ..Usage::default()
-            });
+            };
+            self.observed.usage = Some(usage::served_in(self.tier, usage));
             self.observed.usage_estimated = true;
         }
     }

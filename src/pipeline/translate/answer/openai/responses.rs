@@ -39,7 +39,7 @@ pub fn response_json(body: &Bytes, alias: Option<&ModelName>) -> Result<(Bytes, 
         observed.stop_reason = Some(stop_reason(&answer, calls > 0).to_owned());
         observed.outcome = Outcome::Complete;
     }
-    observed.usage = answer.get("usage").and_then(usage::read_response);
+    observed.usage = usage::of_response(&answer);
     let renamed = alias.and_then(|alias| rename(body, answer.get("model")?, alias));
     Ok((renamed.unwrap_or_else(|| body.clone()), observed))
 }
