@@ -123,7 +123,7 @@ mod tests {
     fn every_reloaded_key_is_one() {
         let known = effective("");
         for name in RELOADED {
-            let lists = ["secrets", "upstream", "model", "route"];
+            let lists = ["secrets", "upstream", "model", "route", "price"];
             assert!(
                 lists.contains(&name) || !known.differing(&Effective::default(), name).is_empty(),
                 "{name} is no key of conf/default.toml"
