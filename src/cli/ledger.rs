@@ -24,7 +24,7 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(500);
 const FOLLOW_ROWS: u32 = 1_000;
 
 /// Columns that hold JSON as text.
-const EMBEDDED: [&str; 4] = ["detail", "attempts", "dropped", "facts"];
+const EMBEDDED: [&str; 5] = ["detail", "attempts", "dropped", "facts", "usage_detail"];
 
 /// What may be asked of the ledger.
 #[derive(Debug, Subcommand)]

@@ -11,6 +11,7 @@ mod place;
 mod rows;
 #[cfg(test)]
 mod tests;
+mod used;
 
 use std::future::Future;
 use std::pin::pin;

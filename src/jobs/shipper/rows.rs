@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
+use crate::jobs::shipper::used;
 use crate::journal::codec::{self, Decoded};
 use crate::journal::leaf::Leaf;
 use crate::journal::leaf::act::{Act, RequestFacts};
@@ -320,6 +321,8 @@ fn closed(at: Timestamp, close: &Close) -> RequestRow {
         cache_write_5m_tokens: tokens(close.usage.cache_write_5m),
         cache_write_1h_tokens: tokens(close.usage.cache_write_1h),
         thinking_tokens: tokens(close.usage.thinking),
+        service_tier: counted.then(|| close.usage.terms.tier.as_str().into()),
+        usage_detail: used::detail(&close.usage),
         usage_estimated: Some(close.usage_estimated),
         cost_microdollars: close.cost.amount().map(MicroDollars::get),
         cost_state: Some(close.cost.state().into()),

@@ -94,6 +94,7 @@ fn closed_row(row: RequestRow) -> RequestRow {
         cache_write_5m_tokens: Some(100),
         cache_write_1h_tokens: Some(0),
         thinking_tokens: Some(20),
+        service_tier: Some("standard".into()),
         usage_estimated: Some(false),
         cost_microdollars: Some(8_211),
         cost_state: Some("priced".into()),

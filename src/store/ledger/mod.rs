@@ -115,6 +115,10 @@ pub struct RequestRow {
     pub cache_write_1h_tokens: Option<i64>,
     /// Output tokens that were thinking.
     pub thinking_tokens: Option<i64>,
+    /// The service tier that the upstream says it used.
+    pub service_tier: Option<String>,
+    /// What else changes the price (tools that it ran, sound, fast mode …), as JSON.
+    pub usage_detail: Option<String>,
     /// Whether the counts are our estimate.
     pub usage_estimated: Option<bool>,
     /// What it cost; nothing while that is unknown.

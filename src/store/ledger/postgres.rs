@@ -8,7 +8,7 @@ use sqlx::{PgConnection, query};
 use crate::store::ledger::Batch;
 
 /// Columns that hold JSON as text.
-const EMBEDDED: [&str; 4] = ["detail", "attempts", "dropped", "facts"];
+const EMBEDDED: [&str; 5] = ["detail", "attempts", "dropped", "facts", "usage_detail"];
 
 const AUDIT: &str = "
     INSERT INTO audit (
@@ -35,7 +35,7 @@ const REQUESTS: &str = "
         upstream_dialect, input_tokens, output_tokens, cache_read_tokens, cache_write_5m_tokens,
         cache_write_1h_tokens, thinking_tokens, usage_estimated, cost_microdollars, cost_state,
         latency_us, ttfb_us, status, outcome, stop_reason, error_kind, upstream_request_id, sent_digest,
-        splices, redactions, dropped)
+        splices, redactions, dropped, service_tier, usage_detail)
     SELECT DISTINCT ON (request_id)
         request_id, tenant_id, user_id, credential_kind, credential_id, session_id, trace_id,
         client_session_id, task_id, context_id, client_id,
@@ -45,7 +45,8 @@ const REQUESTS: &str = "
         attempts::jsonb, upstream_dialect, input_tokens, output_tokens, cache_read_tokens,
         cache_write_5m_tokens, cache_write_1h_tokens, thinking_tokens, usage_estimated,
         cost_microdollars, cost_state, latency_us, ttfb_us, status, outcome, stop_reason, error_kind,
-        upstream_request_id, sent_digest, splices, redactions, dropped::jsonb
+        upstream_request_id, sent_digest, splices, redactions, dropped::jsonb, service_tier,
+        usage_detail::jsonb
     FROM json_to_recordset($1::json) AS list (
         request_id uuid, tenant_id uuid, user_id uuid, credential_kind text, credential_id uuid,
         session_id text, trace_id text, client_session_id text, task_id text, context_id text,
@@ -56,7 +57,7 @@ const REQUESTS: &str = "
         thinking_tokens bigint, usage_estimated boolean, cost_microdollars bigint, cost_state text,
         latency_us bigint, ttfb_us bigint, status bigint, outcome text, stop_reason text,
         error_kind text, upstream_request_id text, sent_digest text, splices bigint, redactions bigint,
-        dropped text)
+        dropped text, service_tier text, usage_detail text)
     ON CONFLICT (request_id) DO UPDATE SET
         closed_at = excluded.closed_at, served_model = excluded.served_model,
         upstream = excluded.upstream, attempts = excluded.attempts,
@@ -70,7 +71,8 @@ const REQUESTS: &str = "
         outcome = excluded.outcome, stop_reason = excluded.stop_reason,
         error_kind = excluded.error_kind, upstream_request_id = excluded.upstream_request_id,
         sent_digest = excluded.sent_digest, splices = excluded.splices,
-        redactions = excluded.redactions, dropped = excluded.dropped
+        redactions = excluded.redactions, dropped = excluded.dropped,
+        service_tier = excluded.service_tier, usage_detail = excluded.usage_detail
     WHERE ai_requests.outcome = 'open'";
 
 /// Closes of requests that were opened in an earlier batch.
@@ -87,14 +89,16 @@ const CLOSED: &str = "
         status = ended.status, outcome = ended.outcome, stop_reason = ended.stop_reason,
         error_kind = ended.error_kind, upstream_request_id = ended.upstream_request_id,
         sent_digest = ended.sent_digest, splices = ended.splices, redactions = ended.redactions,
-        dropped = ended.dropped::jsonb
+        dropped = ended.dropped::jsonb, service_tier = ended.service_tier,
+        usage_detail = ended.usage_detail::jsonb
     FROM json_to_recordset($1::json) AS ended (
         request_id uuid, closed_at bigint, served_model text, upstream text, attempts text,
         upstream_dialect text, input_tokens bigint, output_tokens bigint, cache_read_tokens bigint,
         cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, thinking_tokens bigint,
         usage_estimated boolean, cost_microdollars bigint, cost_state text, latency_us bigint,
         ttfb_us bigint, status bigint, outcome text, stop_reason text, error_kind text,
-        upstream_request_id text, sent_digest text, splices bigint, redactions bigint, dropped text)
+        upstream_request_id text, sent_digest text, splices bigint, redactions bigint, dropped text,
+        service_tier text, usage_detail text)
     WHERE ai_requests.request_id = ended.request_id AND ai_requests.outcome = 'open'";
 
 const DECISIONS: &str = "

@@ -189,6 +189,8 @@ fn ai_request(row: &Row) -> Result<RequestRow, StoreError> {
         cache_write_5m_tokens: row.get("cache_write_5m_tokens")?,
         cache_write_1h_tokens: row.get("cache_write_1h_tokens")?,
         thinking_tokens: row.get("thinking_tokens")?,
+        service_tier: row.get("service_tier")?,
+        usage_detail: row.json_if_any("usage_detail")?,
         usage_estimated: row.get("usage_estimated")?,
         cost_microdollars: row.get("cost_microdollars")?,
         cost_state: row.get("cost_state")?,

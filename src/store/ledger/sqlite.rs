@@ -32,7 +32,8 @@ const REQUESTS: Statement = Statement {
         closed_at, served_model, upstream, attempts, upstream_dialect, input_tokens, output_tokens,
         cache_read_tokens, cache_write_5m_tokens, cache_write_1h_tokens, thinking_tokens,
         usage_estimated, cost_microdollars, cost_state, latency_us, ttfb_us, status, outcome,
-        stop_reason, error_kind, upstream_request_id, sent_digest, splices, redactions, dropped) ",
+        stop_reason, error_kind, upstream_request_id, sent_digest, splices, redactions, dropped,
+        service_tier, usage_detail) ",
     after: "
     ON CONFLICT (request_id) DO UPDATE SET
         closed_at = excluded.closed_at, served_model = excluded.served_model,
@@ -47,7 +48,8 @@ const REQUESTS: Statement = Statement {
         outcome = excluded.outcome, stop_reason = excluded.stop_reason,
         error_kind = excluded.error_kind, upstream_request_id = excluded.upstream_request_id,
         sent_digest = excluded.sent_digest, splices = excluded.splices,
-        redactions = excluded.redactions, dropped = excluded.dropped
+        redactions = excluded.redactions, dropped = excluded.dropped,
+        service_tier = excluded.service_tier, usage_detail = excluded.usage_detail
     WHERE ai_requests.outcome = 'open'",
 };
 
@@ -64,7 +66,8 @@ const CLOSED: Statement = Statement {
         ttfb_us = ended.column17, status = ended.column18, outcome = ended.column19,
         stop_reason = ended.column20, error_kind = ended.column21,
         upstream_request_id = ended.column22, sent_digest = ended.column23, splices = ended.column24,
-        redactions = ended.column25, dropped = ended.column26
+        redactions = ended.column25, dropped = ended.column26, service_tier = ended.column27,
+        usage_detail = ended.column28
     FROM (",
     after: ") AS ended WHERE ai_requests.request_id = ended.column1 AND ai_requests.outcome = 'open'",
 };
@@ -196,7 +199,9 @@ fn bind_closed(values: &mut Values<'_>, row: &RequestRow) {
         .push_bind(&row.sent_digest)
         .push_bind(row.splices)
         .push_bind(row.redactions)
-        .push_bind(&row.dropped);
+        .push_bind(&row.dropped)
+        .push_bind(&row.service_tier)
+        .push_bind(&row.usage_detail);
 }
 
 fn bind_decision(values: &mut Values<'_>, row: &DecisionRow) {

@@ -79,6 +79,8 @@ fn closed(outcome: &str, output: i64) -> RequestRow {
         closed_at: Some(9),
         attempts: Some("[]".into()),
         output_tokens: Some(output),
+        service_tier: Some("flex".into()),
+        usage_detail: Some(r#"{"web_searches": 2}"#.into()),
         usage_estimated: Some(false),
         cost_state: Some("unknown".into()),
         outcome: outcome.into(),
