@@ -9,10 +9,10 @@ use crate::dialect::anthropic::error as anthropic;
 use crate::dialect::openai::error as openai;
 use crate::gateway::respond::{self, Extra};
 use crate::pipeline::refusal::Refusal;
-use crate::pipeline::translate::prepare::AnswerPlan;
+use crate::pipeline::translate::prepare::{AnswerPlan, Told};
 use crate::pipeline::translate::{
-    CompletionName, Ending, ErrorKind, Fault, Observed, Progress, Rewriter, chat_json, completion_chunks,
-    completion_json, messages_json, openai_json, response_json,
+    CompletionName, Ending, ErrorKind, Fault, Observed, Progress, Rewriter, Telling, chat_json,
+    completion_chunks, completion_json, messages_json, openai_json, response_json,
 };
 use crate::types::ids::RequestId;
 
@@ -38,7 +38,9 @@ pub(super) fn rewriter(plan: AnswerPlan, id: RequestId) -> Rewriter {
         AnswerPlan::Chat(context) => Rewriter::chat(context, message_id(id)),
         AnswerPlan::OpenAi(plan) => Rewriter::chat_bytes(plan),
         AnswerPlan::Response(plan) => Rewriter::response_bytes(plan),
-        AnswerPlan::Completion(context) => Rewriter::completion(context, &completion_name(id)),
+        AnswerPlan::Told(source, Told::Completion(context)) => {
+            rewriter(*source, id).told(Telling::completion(context, &completion_name(id)))
+        }
     }
 }
 
@@ -77,13 +79,17 @@ pub(super) fn whole(
             let (bytes, observed) = response_json(body, plan.alias.as_ref())?;
             Ok((bytes, observed, "application/json"))
         }
-        AnswerPlan::Completion(context) if wants_stream => {
-            let (bytes, observed) = completion_chunks(body, context, &completion_name(id))?;
-            Ok((bytes, observed, "text/event-stream; charset=utf-8"))
-        }
-        AnswerPlan::Completion(context) => {
-            let (bytes, observed) = completion_json(body, context, &completion_name(id))?;
-            Ok((bytes, observed, "application/json"))
+        AnswerPlan::Told(source, told) => {
+            let (message, observed, _) = whole(source, body, id, false)?;
+            let Told::Completion(context) = told;
+            let name = completion_name(id);
+            if wants_stream {
+                let chunks = completion_chunks(&message, context, &name)?;
+                Ok((chunks, observed, "text/event-stream; charset=utf-8"))
+            } else {
+                let completion = completion_json(&message, context, &name)?;
+                Ok((completion, observed, "application/json"))
+            }
         }
         AnswerPlan::Chat(context) if wants_stream => {
             let mut stream = Rewriter::chat(context.clone(), message_id(id));

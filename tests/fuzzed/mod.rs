@@ -17,7 +17,8 @@ use tollgate::pipeline::inspect::index::index as index_of;
 use tollgate::pipeline::inspect::inspection::{Actions, FingerprintKey, inspect};
 use tollgate::pipeline::inspect::secrets::Detectors;
 use tollgate::pipeline::translate::{
-    ChatBytes, CompletionName, Ending, Progress, ResponseBytes, Rewriter, chat_to_messages, messages_to_chat,
+    ChatBytes, CompletionName, Ending, Progress, Reader, ResponseBytes, Rewriter, Telling, chat_to_messages,
+    messages_to_chat,
 };
 use tollgate::types::ids::ModelName;
 use tollgate::types::secret::Secret;
@@ -142,7 +143,7 @@ pub fn translate(data: &[u8]) {
 
 /// The other direction: what comes out is a Messages request for the model that was named.
 fn translate_back(data: &[u8]) {
-    if let Ok(messages) = chat_to_messages(data, &ModelName::from("upstream")) {
+    if let Ok(messages) = chat_to_messages(data, Reader::Upstream(&ModelName::from("upstream"))) {
         assert_is_json(data);
         assert_is_json(&messages.body);
         if let Ok(sent) = serde_json::from_slice::<Value>(&messages.body) {
@@ -229,14 +230,16 @@ fn stream_of_chunks(data: &[u8]) {
     } else {
         br#"{"model":"c","stream":true,"messages":[{"role":"user","content":"x"}],"stream_options":{"include_usage":true}}"#
     };
-    let sent = chat_to_messages(asked, &ModelName::from("m"));
+    let sent = chat_to_messages(asked, Reader::Upstream(&ModelName::from("m")));
     let context = sent.unwrap_or_else(|_| panic!("our own request is good")).answer;
     let name = CompletionName {
         id: "chatcmpl-1".to_owned(),
         created: 1,
     };
-    let [cut, whole] =
-        sizes.map(|size| rewritten(Rewriter::completion(context.clone(), &name), stream, size));
+    let [cut, whole] = sizes.map(|size| {
+        let telling = Telling::completion(context.clone(), &name);
+        rewritten(Rewriter::messages(None).told(telling), stream, size)
+    });
     assert_eq!(cut, whole, "the cut matters");
     let told = without_halves(&cut.0);
     let data = told.lines().filter_map(|line| line.strip_prefix("data: "));

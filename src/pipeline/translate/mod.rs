@@ -13,6 +13,7 @@ pub mod from_chat;
 pub(crate) mod names;
 pub mod prepare;
 pub mod request;
+pub mod to_messages;
 
 pub mod answer;
 pub(crate) mod overflow;
@@ -33,15 +34,16 @@ pub use crate::pipeline::translate::answer::observed::{Observed, Outcome};
 pub use crate::pipeline::translate::answer::openai::bytes::openai_json;
 pub use crate::pipeline::translate::answer::openai::bytes_stream::BytesStream;
 pub use crate::pipeline::translate::answer::openai::completion::{completion_chunks, completion_json};
-pub use crate::pipeline::translate::answer::openai::completion_stream::CompletionStream;
 pub use crate::pipeline::translate::answer::openai::context::{
     ChatBytes, CompletionContext, CompletionName, ResponseBytes,
 };
 pub use crate::pipeline::translate::answer::openai::responses::response_json;
+pub use crate::pipeline::translate::answer::told::{Telling, ToldStream};
 pub use crate::pipeline::translate::answer::{Ending, Progress};
 pub use crate::pipeline::translate::dropped::{Dropped, DroppedKind, dropped_header};
-pub use crate::pipeline::translate::from_chat::{MessagesRequest, chat_to_messages};
+pub use crate::pipeline::translate::from_chat::chat_to_messages;
 pub use crate::pipeline::translate::request::{ChatRequest, Untranslatable, messages_to_chat};
+pub use crate::pipeline::translate::to_messages::{MessagesRequest, Reader};
 pub use crate::pipeline::translate::upstream_error::{ClientError, upstream_error};
 use crate::types::ids::ModelName;
 
@@ -54,8 +56,8 @@ pub enum Rewriter {
     Chat(Box<ChatStream>),
     /// Both speak the same of OpenAI's API: bytes pass.
     OpenAi(Box<BytesStream>),
-    /// The client speaks chat completions, the upstream Messages.
-    Completion(Box<CompletionStream>),
+    /// What another rewriter makes Messages of, told to a client of another API.
+    Told(Box<ToldStream>),
 }
 
 /// The stream inside, whichever it is.
@@ -65,7 +67,7 @@ macro_rules! stream {
             Rewriter::Messages($stream) => $call,
             Rewriter::Chat($stream) => $call,
             Rewriter::OpenAi($stream) => $call,
-            Rewriter::Completion($stream) => $call,
+            Rewriter::Told($stream) => $call,
         }
     };
 }
@@ -91,9 +93,10 @@ impl Rewriter {
         Self::OpenAi(Box::new(BytesStream::response(plan)))
     }
 
-    /// For a chat-completions client of a Messages upstream.
-    pub fn completion(context: CompletionContext, name: &CompletionName) -> Self {
-        Self::Completion(Box::new(CompletionStream::new(context, name)))
+    /// For a client of another API than Messages: this rewriter makes Messages of what the upstream says,
+    /// and the client is told them in its own words.
+    pub fn told(self, telling: Telling) -> Self {
+        Self::Told(Box::new(ToldStream::new(self, telling)))
     }
 
     /// Takes a chunk of the upstream's body and writes what the client may see of it.
@@ -121,7 +124,8 @@ impl Rewriter {
     /// its end mark is part of the answer.
     pub fn awaiting_tail(&self) -> bool {
         match self {
-            Self::Messages(_) | Self::Completion(_) => false,
+            Self::Messages(_) => false,
+            Self::Told(stream) => stream.awaiting_tail(),
             Self::Chat(stream) => stream.awaiting_tail(),
             Self::OpenAi(stream) => stream.awaiting_tail(),
         }

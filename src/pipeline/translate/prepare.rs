@@ -10,8 +10,8 @@ use crate::pipeline::route::Candidate;
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::foreign_thinking::{EmptySignatures, foreign_thinking};
 use crate::pipeline::translate::{
-    AnswerContext, ChatBytes, CompletionContext, Dropped, ResponseBytes, Untranslatable, chat_to_messages,
-    messages_to_chat,
+    AnswerContext, ChatBytes, CompletionContext, Dropped, Reader, ResponseBytes, Untranslatable,
+    chat_to_messages, messages_to_chat,
 };
 use crate::types::ids::ModelName;
 
@@ -42,12 +42,19 @@ pub enum AnswerPlan {
     },
     /// Chat completions become Messages.
     Chat(AnswerContext),
-    /// Messages become chat completions.
-    Completion(CompletionContext),
+    /// What this plan makes Messages of is told to a client of another API.
+    Told(Box<AnswerPlan>, Told),
     /// Bytes of completions and embeddings pass.
     OpenAi(ChatBytes),
     /// Bytes of a response pass.
     Response(ResponseBytes),
+}
+
+/// In whose words an answer is told.
+#[derive(Clone, Debug)]
+pub enum Told {
+    /// In those of chat completions.
+    Completion(CompletionContext),
 }
 
 /// The body cannot be made ready.
@@ -78,13 +85,7 @@ pub fn prepare(inspection: &Inspection, candidate: &Candidate) -> Result<Prepare
         {
             openai_bytes(inspection, candidate)
         }
-        (Family::Anthropic, Dialect::OpenAiChat) if operation == Operation::Messages => {
-            messages_by_chat(inspection, candidate)
-        }
-        (Family::OpenAi, Dialect::AnthropicMessages) if operation == Operation::ChatCompletions => {
-            chat_by_messages(inspection, candidate)
-        }
-        (_, _) => Err(Unprepared::NotSupported(operation)),
+        (_, _) => translated(inspection, candidate),
     }
 }
 
@@ -153,32 +154,47 @@ fn openai_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prepar
     })
 }
 
-/// Messages from the client, chat completions upstream.
-fn messages_by_chat(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
+/// Different dialects: whatever the client speaks is put into Messages, and these into what the upstream
+/// speaks.
+fn translated(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
     let edits = inspection.splices();
     let redacted = splice::apply(inspection.index().body(), edits)?;
-    let chat = messages_to_chat(&redacted, &candidate.served_model, &candidate.upstream.chat)?;
+    let upstream = &candidate.upstream;
+    let reader = match upstream.dialect {
+        Dialect::AnthropicMessages => Reader::Upstream(&candidate.served_model),
+        Dialect::OpenAiChat => Reader::Translation,
+    };
+    let (messages, mut dropped, told) = match inspection.index().operation() {
+        Operation::Messages => (redacted, Vec::new(), None),
+        Operation::ChatCompletions => {
+            let messages = chat_to_messages(&redacted, reader)?;
+            let told = Told::Completion(messages.answer);
+            (messages.body, messages.dropped, Some(told))
+        }
+        other => return Err(Unprepared::NotSupported(other)),
+    };
+    let (body, operation, source) = match upstream.dialect {
+        Dialect::AnthropicMessages => (
+            messages,
+            Operation::Messages,
+            AnswerPlan::Messages { alias: None },
+        ),
+        Dialect::OpenAiChat => {
+            let chat = messages_to_chat(&messages, &candidate.served_model, &upstream.chat)?;
+            dropped.extend(chat.dropped);
+            let plan = AnswerPlan::Chat(chat.answer);
+            (chat.body, Operation::ChatCompletions, plan)
+        }
+    };
     Ok(Prepared {
-        body: chat.body,
-        operation: Operation::ChatCompletions,
+        body,
+        operation,
         same_dialect: false,
         splices: edits.len(),
-        dropped: chat.dropped,
-        answer: AnswerPlan::Chat(chat.answer),
-    })
-}
-
-/// Chat completions from the client, Messages upstream.
-fn chat_by_messages(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
-    let edits = inspection.splices();
-    let redacted = splice::apply(inspection.index().body(), edits)?;
-    let messages = chat_to_messages(&redacted, &candidate.served_model)?;
-    Ok(Prepared {
-        body: messages.body,
-        operation: Operation::Messages,
-        same_dialect: false,
-        splices: edits.len(),
-        dropped: messages.dropped,
-        answer: AnswerPlan::Completion(messages.answer),
+        dropped,
+        answer: match told {
+            Some(told) => AnswerPlan::Told(Box::new(source), told),
+            None => source,
+        },
     })
 }

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use tollgate::pipeline::translate::{
-    CompletionContext, CompletionName, Ending, Outcome, Progress, Rewriter, chat_to_messages,
-    completion_chunks, completion_json,
+    CompletionContext, CompletionName, Ending, Outcome, Progress, Reader, Rewriter, Telling,
+    chat_to_messages, completion_chunks, completion_json,
 };
 use tollgate::types::ids::ModelName;
 
@@ -68,8 +68,8 @@ fn check(what: &str, run: impl Fn(&Case) -> Result<(), String>) {
 
 fn translated(case: &Case, request: &Value) -> Result<(Value, Vec<String>, CompletionContext), String> {
     let model = ModelName::new(case.settings["upstream_model"].as_str().unwrap());
-    let sent =
-        chat_to_messages(request.to_string().as_bytes(), &model).map_err(|error| error.client_text())?;
+    let sent = chat_to_messages(request.to_string().as_bytes(), Reader::Upstream(&model))
+        .map_err(|error| error.client_text())?;
     let body = serde_json::from_slice(&sent.body).map_err(|error| error.to_string())?;
     let dropped = sent.dropped.into_iter().map(|dropped| dropped.path).collect();
     Ok((body, dropped, sent.answer))
@@ -130,7 +130,7 @@ fn name() -> CompletionName {
 }
 
 fn judge(case: &Case, context: &CompletionContext, transcript: &Transcript) -> Result<(), String> {
-    let mut rewriter = Rewriter::completion(context.clone(), &name());
+    let mut rewriter = Rewriter::messages(None).told(Telling::completion(context.clone(), &name()));
     let (mut out, mut progress) = (BytesMut::new(), Progress::More);
     for chunk in &transcript.chunks {
         progress = rewriter.push(&Bytes::copy_from_slice(chunk), &mut out);
@@ -167,9 +167,7 @@ fn whole_answers_become_completions() {
         };
         let body = Bytes::from(response.to_string());
         let (.., context) = translated(case, &unstreamed(&case.request))?;
-        let told = completion_json(&body, &context, &name())
-            .map_err(|fault| format!("{fault:?}"))?
-            .0;
+        let told = completion_json(&body, &context, &name()).map_err(|fault| format!("{fault:?}"))?;
         let told: Value = serde_json::from_slice(&told).map_err(|error| error.to_string())?;
         let choice = &told["choices"][0];
         if told["object"] != "chat.completion"
@@ -191,9 +189,7 @@ fn whole_answers_become_completions() {
         matches(&case.message, &reduced, &mut Bindings::default(), "message")?;
         // A whole answer to a request for a stream comes out as chunks, with the same content.
         let (.., context) = translated(case, &case.request)?;
-        let chunks = completion_chunks(&body, &context, &name())
-            .map_err(|fault| format!("{fault:?}"))?
-            .0;
+        let chunks = completion_chunks(&body, &context, &name()).map_err(|fault| format!("{fault:?}"))?;
         matches(
             &case.message,
             &accumulated(&chunks)?,
@@ -310,7 +306,7 @@ fn what_would_change_the_meaning_is_refused() {
             .unwrap()
             .extend(more.as_object().unwrap().clone());
         let model = ModelName::new("claude-sonnet-4-5");
-        let sent = chat_to_messages(request.to_string().as_bytes(), &model);
+        let sent = chat_to_messages(request.to_string().as_bytes(), Reader::Upstream(&model));
         sent.err().map(|error| error.client_text()).unwrap_or_default()
     };
     let part = |part: Value| refused(json!({"messages": [{"role": "user", "content": [part]}]}));

@@ -16,6 +16,7 @@ pub mod chat_stream;
 pub(crate) mod reading;
 
 pub mod openai;
+pub mod told;
 
 pub(crate) mod arguments;
 pub(crate) mod blocks;

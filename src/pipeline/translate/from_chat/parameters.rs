@@ -2,126 +2,40 @@
 
 use bytes::BufMut;
 
-use crate::dialect::anthropic::event::put_count;
-use crate::dialect::raw::{Members, Raw, compact, is_blank, put_string};
+use crate::dialect::raw::{Members, Raw, is_blank};
 use crate::pipeline::translate::dropped::Place;
-use crate::pipeline::translate::from_chat::model::{Traits, traits};
-use crate::pipeline::translate::from_chat::{Draft, schema};
 use crate::pipeline::translate::request::{Untranslatable, refuse};
-use crate::types::ids::ModelName;
-
-/// The longest answer where the client sets no bound; every Claude model in service can give it.
-const MAX_TOKENS: u64 = 32_000;
-
-/// What the rest of the translation needs to know.
-pub(super) struct Asked {
-    /// Whether the model thinks.
-    pub(super) is_thinking: bool,
-    /// Whether the answer shall be some JSON object.
-    pub(super) json_only: bool,
-}
+use crate::pipeline::translate::to_messages::Draft;
+use crate::pipeline::translate::to_messages::parameters::{
+    Asked, put_bound, put_output_config, put_sampling, put_stream, put_tier, put_user, report_others,
+};
+use crate::pipeline::translate::to_messages::thinking::Thinking;
 
 pub(super) fn put(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     request: &Members<'_>,
-    model: &ModelName,
     may_think: bool,
 ) -> Result<Asked, Untranslatable> {
     refuse_what_changes_the_meaning(request)?;
-    let traits = traits(model.as_str());
-    let mut thinking = Thinking::of(request, traits);
-    if thinking.budget.is_some() && !may_think {
-        let place = Place::Body.member("reasoning_effort");
-        draft
-            .losses
-            .loss(place, "the calls to go on from came without their thinking");
-        thinking = Thinking::OFF;
-    }
+    let effort = request.string("reasoning_effort").unwrap_or_default();
+    let place = Place::Body.member("reasoning_effort");
+    let thinking = Thinking::of(draft, place, &effort, may_think);
     let bound = ["max_completion_tokens", "max_tokens"]
         .iter()
         .find_map(|key| request.count(key));
-    let room = thinking.budget.unwrap_or(0);
-    let max_tokens = match bound.unwrap_or(MAX_TOKENS) {
-        bound if bound <= room => bound.saturating_add(room),
-        bound => bound,
-    };
-    draft.key("max_tokens");
-    put_count(&mut draft.out, max_tokens);
-    if request.get("stream").and_then(Raw::boolean) == Some(true) {
-        draft.key("stream");
-        draft.out.put_slice(b"true");
-    }
-    put_sampling(draft, request, traits, thinking.is_on);
+    put_bound(draft, bound, &thinking);
+    put_stream(draft, request);
+    put_sampling(draft, request, thinking.is_on);
     put_stop(draft, request);
     put_user(draft, request);
     put_tier(draft, request);
     thinking.put(draft);
     let json_only = put_format(draft, request, &thinking)?;
-    report_others(draft, request);
+    report_others(draft, request, &READ, &HINTS);
     Ok(Asked {
         is_thinking: thinking.budget.is_some(),
         json_only,
     })
-}
-
-/// How much the model thinks.
-struct Thinking<'a> {
-    is_on: bool,
-    /// For models that think within a budget.
-    budget: Option<u64>,
-    /// For models that are steered by an effort.
-    effort: Option<&'a str>,
-    off: bool,
-}
-
-impl Thinking<'_> {
-    const OFF: Self = Self {
-        is_on: false,
-        budget: None,
-        effort: None,
-        off: true,
-    };
-
-    fn of(request: &Members<'_>, traits: Traits) -> Self {
-        let word = request.string("reasoning_effort").unwrap_or_default();
-        let (budget, effort) = match word.as_ref() {
-            "minimal" => (1024, "low"),
-            "low" => (2048, "low"),
-            "medium" => (8192, "medium"),
-            "high" => (16_384, "high"),
-            "xhigh" => (24_576, "xhigh"),
-            "max" => (24_576, "max"),
-            off => {
-                return Self {
-                    is_on: false,
-                    budget: None,
-                    effort: None,
-                    off: off == "none",
-                };
-            }
-        };
-        Self {
-            is_on: true,
-            budget: (!traits.adaptive).then_some(budget),
-            effort: traits.adaptive.then_some(effort),
-            off: false,
-        }
-    }
-
-    fn put(&self, draft: &mut Draft) {
-        if self.off {
-            draft.key("thinking");
-            draft.out.put_slice(br#"{"type":"disabled"}"#);
-        } else if let Some(budget) = self.budget {
-            draft.key("thinking");
-            draft.out.put_slice(br#"{"type":"enabled","budget_tokens":"#);
-            put_count(&mut draft.out, budget);
-            draft.out.put_u8(b'}');
-        } else if self.is_on {
-            draft.key("thinking");
-            draft.out.put_slice(br#"{"type":"adaptive"}"#);
-        }
-    }
 }
 
 fn refuse_what_changes_the_meaning(request: &Members<'_>) -> Result<(), Untranslatable> {
@@ -150,26 +64,7 @@ fn refuse_what_changes_the_meaning(request: &Members<'_>) -> Result<(), Untransl
     Ok(())
 }
 
-fn put_sampling(draft: &mut Draft, request: &Members<'_>, traits: Traits, is_thinking: bool) {
-    for key in ["temperature", "top_p", "top_k"] {
-        let Some(value) = request.get(key) else { continue };
-        let place = Place::Body.member(key);
-        if !traits.sampling {
-            draft.losses.loss(place, "the model decides how it samples");
-        } else if is_thinking {
-            draft.losses.loss(place, "not while the model thinks");
-        } else if key == "temperature" && value.text().parse().is_ok_and(|value: f64| value > 1.0) {
-            draft.losses.loss(place, "lowered to the upstream's highest, 1");
-            draft.key(key);
-            draft.out.put_u8(b'1');
-        } else {
-            draft.key(key);
-            draft.out.put_slice(value.text().as_bytes());
-        }
-    }
-}
-
-fn put_stop(draft: &mut Draft, request: &Members<'_>) {
+fn put_stop(draft: &mut Draft<'_>, request: &Members<'_>) {
     let Some(stop) = request.get("stop") else { return };
     let place = Place::Body.member("stop");
     let listed = stop.elements().unwrap_or_else(|| vec![stop]);
@@ -192,37 +87,11 @@ fn put_stop(draft: &mut Draft, request: &Members<'_>) {
     }
 }
 
-fn put_user(draft: &mut Draft, request: &Members<'_>) {
-    let user = request.get("safety_identifier").or_else(|| request.get("user"));
-    if let Some(user) = user.filter(|user| user.escaped().is_some()) {
-        draft.key("metadata");
-        draft.out.put_slice(br#"{"user_id":"#);
-        draft.out.put_slice(user.text().as_bytes());
-        draft.out.put_u8(b'}');
-    }
-}
-
-fn put_tier(draft: &mut Draft, request: &Members<'_>) {
-    let Some(tier) = request.string("service_tier") else {
-        return;
-    };
-    let tier = match tier.as_ref() {
-        "auto" => "auto",
-        "default" => "standard_only",
-        _ => {
-            let place = Place::Body.member("service_tier");
-            return draft.losses.loss(place, "the upstream has other tiers");
-        }
-    };
-    draft.key("service_tier");
-    put_string(&mut draft.out, tier);
-}
-
 /// Writes effort and format; tells whether some JSON object is wanted, which only words can ask for.
 fn put_format(
-    draft: &mut Draft,
+    draft: &mut Draft<'_>,
     request: &Members<'_>,
-    thinking: &Thinking<'_>,
+    thinking: &Thinking,
 ) -> Result<bool, Untranslatable> {
     let format = request.members("response_format").unwrap_or_default();
     let kind = format.string("type").unwrap_or_default();
@@ -244,24 +113,7 @@ fn put_format(
             }
             _ => None,
         };
-    if thinking.effort.is_some() || schema.is_some() {
-        draft.key("output_config");
-        draft.out.put_u8(b'{');
-        if let Some(effort) = thinking.effort {
-            draft.out.put_slice(br#""effort":"#);
-            put_string(&mut draft.out, effort);
-        }
-        if let Some(schema) = schema {
-            let separator: &[u8] = if thinking.effort.is_some() { b"," } else { b"" };
-            draft.out.put_slice(separator);
-            draft
-                .out
-                .put_slice(br#""format":{"type":"json_schema","schema":"#);
-            schema::put_closed(&mut draft.out, Raw::read(&compact(schema)).unwrap_or(schema));
-            draft.out.put_u8(b'}');
-        }
-        draft.out.put_u8(b'}');
-    }
+    put_output_config(draft, thinking, schema);
     Ok(kind == "json_object")
 }
 
@@ -293,7 +145,6 @@ const READ: [&str; 25] = [
     "store",
     "background",
 ];
-
 /// Fields that only advise, or that ask for what the upstream does anyway.
 const HINTS: [&str; 6] = [
     "prompt_cache_key",
@@ -303,21 +154,3 @@ const HINTS: [&str; 6] = [
     "verbosity",
     "prediction",
 ];
-
-fn report_others(draft: &mut Draft, request: &Members<'_>) {
-    for (name, value) in request.iter() {
-        let is_empty = matches!(
-            value.text(),
-            "null" | "false" | "0" | "0.0" | "[]" | "{}" | "\"\""
-        );
-        if READ.contains(&name) || is_empty {
-            continue;
-        }
-        let place = Place::Body.member(name);
-        if HINTS.contains(&name) {
-            draft.losses.hint(place, "unknown to Messages");
-        } else {
-            draft.losses.loss(place, "unknown to Messages");
-        }
-    }
-}

@@ -1,17 +1,9 @@
 //! Parts of chat messages, as content blocks.
 
-use std::borrow::Cow;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use bytes::BufMut;
-
-use crate::dialect::raw::{Members, Raw, is_blank, put_string};
+use crate::dialect::raw::{Members, Raw};
 use crate::pipeline::translate::dropped::{Losses, Place};
 use crate::pipeline::translate::request::{Untranslatable, refuse};
-
-/// The pictures that the Messages API takes.
-const IMAGE_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+use crate::pipeline::translate::to_messages::blocks::{put_file, put_image, put_text};
 
 /// Writes content as blocks, each with a comma before it; blank text is left out.
 pub(super) fn put_blocks(
@@ -35,25 +27,6 @@ pub(super) fn put_blocks(
         put_part(out, losses, place, &part)?;
     }
     Ok(())
-}
-
-/// Writes a text block, unless it is blank: the upstream refuses such blocks.
-pub(super) fn put_text(out: &mut Vec<u8>, escaped: &str, cache: Option<Raw<'_>>) {
-    if is_blank(escaped) {
-        return;
-    }
-    out.put_slice(br#",{"type":"text","text":""#);
-    out.put_slice(escaped.as_bytes());
-    out.put_u8(b'"');
-    put_cache(out, cache);
-    out.put_u8(b'}');
-}
-
-fn put_cache(out: &mut Vec<u8>, cache: Option<Raw<'_>>) {
-    if let Some(cache) = cache {
-        out.put_slice(br#","cache_control":"#);
-        out.put_slice(cache.text().as_bytes());
-    }
 }
 
 fn put_part(
@@ -86,12 +59,11 @@ fn put_part(
             let url = url.and_then(Raw::string);
             put_image(out, place.member("image_url"), url, cache)?;
         }
-        "file" => put_file(
-            out,
-            place.member("file"),
-            &part.members("file").unwrap_or_default(),
-            cache,
-        )?,
+        "file" => {
+            let file = part.members("file").unwrap_or_default();
+            let (data, name) = (file.string("file_data"), file.get("filename"));
+            put_file(out, place.member("file"), data.as_deref(), name, cache)?;
+        }
         // A signed block of a client that mixes the formats belongs to nobody here.
         "thinking" | "redacted_thinking" => losses.loss(place, "not in chat completions"),
         kind => {
@@ -102,89 +74,4 @@ fn put_part(
         }
     }
     Ok(())
-}
-
-fn put_image(
-    out: &mut Vec<u8>,
-    place: Place<'_>,
-    url: Option<Cow<'_, str>>,
-    cache: Option<Raw<'_>>,
-) -> Result<(), Untranslatable> {
-    let url = url.ok_or_else(|| refuse(place, "an object with a url is wanted"))?;
-    out.put_slice(br#",{"type":"image","source":"#);
-    if let Some((kind, data)) = data_url(&url) {
-        let kind = if kind == "image/jpg" { "image/jpeg" } else { kind };
-        if !IMAGE_TYPES.contains(&kind) {
-            return Err(refuse(
-                place,
-                "the upstream of this model takes JPEG, PNG, GIF and WebP",
-            ));
-        }
-        put_source(out, "base64", Some(kind), "data", data);
-    } else {
-        put_source(out, "url", None, "url", &url);
-    }
-    put_cache(out, cache);
-    out.put_u8(b'}');
-    Ok(())
-}
-
-fn put_file(
-    out: &mut Vec<u8>,
-    place: Place<'_>,
-    file: &Members<'_>,
-    cache: Option<Raw<'_>>,
-) -> Result<(), Untranslatable> {
-    let data = file.string("file_data");
-    let Some((kind, data)) = data.as_deref().and_then(data_url) else {
-        let problem = "only files that come along as a base64 data URL can go to the upstream of this model";
-        return Err(refuse(place, problem));
-    };
-    out.put_slice(br#",{"type":"document","source":"#);
-    match kind {
-        "application/pdf" => put_source(out, "base64", Some(kind), "data", data),
-        kind if kind.starts_with("text/") => {
-            let text = STANDARD
-                .decode(data)
-                .ok()
-                .and_then(|text| String::from_utf8(text).ok());
-            let text = text.ok_or_else(|| refuse(place, "the file is no base64 of UTF-8 text"))?;
-            put_source(out, "text", Some("text/plain"), "data", &text);
-        }
-        _ => {
-            return Err(refuse(
-                place,
-                "the upstream of this model takes PDF and text files",
-            ));
-        }
-    }
-    if let Some(name) = file.get("filename").filter(|name| name.escaped().is_some()) {
-        out.put_slice(br#","title":"#);
-        out.put_slice(name.text().as_bytes());
-    }
-    put_cache(out, cache);
-    out.put_u8(b'}');
-    Ok(())
-}
-
-fn put_source(out: &mut Vec<u8>, kind: &str, media: Option<&str>, key: &str, value: &str) {
-    out.put_slice(br#"{"type":"#);
-    put_string(out, kind);
-    if let Some(media) = media {
-        out.put_slice(br#","media_type":"#);
-        put_string(out, media);
-    }
-    out.put_u8(b',');
-    put_string(out, key);
-    out.put_u8(b':');
-    put_string(out, value);
-    out.put_u8(b'}');
-}
-
-/// Media type and data of a base64 `data:` URL.
-fn data_url(url: &str) -> Option<(&str, &str)> {
-    let (head, data) = url.strip_prefix("data:")?.split_once(',')?;
-    let kind = head.strip_suffix(";base64")?;
-    // Parameters of the type say nothing that the upstream reads.
-    Some((kind.split(';').next().unwrap_or(kind), data))
 }

@@ -90,8 +90,12 @@ fn put_stream(draft: &mut Draft<'_>, request: &Members<'_>) -> Result<(), Untran
 
 fn put_max_tokens(draft: &mut Draft<'_>, request: &Members<'_>) -> Result<(), Untranslatable> {
     let place = Place::Body.member("max_tokens");
-    let limit = request
-        .count("max_tokens")
+    // Clients of Messages must say it; a translation into Messages leaves it unsaid where its client did.
+    let Some(limit) = request.get("max_tokens") else {
+        return Ok(());
+    };
+    let limit = limit
+        .count()
         .ok_or_else(|| refuse(place, "a whole number is wanted"))?;
     if limit == 0 {
         let problem = "0 only warms Anthropic's prompt cache, which the upstream of this model does not have; \

@@ -10,7 +10,7 @@ use crate::dialect::openai::usage::put_usage;
 use crate::dialect::raw::{Members, Raw, compact, escape, put_string};
 use crate::pipeline::translate::answer::fault::Fault;
 use crate::pipeline::translate::answer::messages::messages_json;
-use crate::pipeline::translate::answer::observed::{Observed, Outcome};
+use crate::pipeline::translate::answer::observed::Outcome;
 use crate::pipeline::translate::answer::openai::bytes_stream::DONE;
 use crate::pipeline::translate::answer::openai::chunks::{Chunks, put_sealed, put_signed};
 use crate::pipeline::translate::answer::openai::context::{CompletionContext, CompletionName};
@@ -68,7 +68,7 @@ fn arguments<'a>(call: &Members<'a>) -> Cow<'a, str> {
     call.get("input").map_or(Cow::Borrowed("{}"), compact)
 }
 
-/// Translates the body of an answer with status 200.
+/// Tells a message, the body of an answer with status 200, as a completion.
 ///
 /// # Errors
 /// The body is no message.
@@ -76,8 +76,8 @@ pub fn completion_json(
     body: &Bytes,
     context: &CompletionContext,
     name: &CompletionName,
-) -> Result<(Bytes, Observed), Fault> {
-    let (message, observed) = read(body)?;
+) -> Result<Bytes, Fault> {
+    let (message, usage) = read(body)?;
     let content = Content::of(&message);
     let mut out = BytesMut::with_capacity(body.len() + 256);
     out.put_slice(br#"{"id":"#);
@@ -102,9 +102,9 @@ pub fn completion_json(
     out.put_slice(br#"},"logprobs":null,"finish_reason":"#);
     put_string(&mut out, content.finish);
     out.put_slice(br#"}],"usage":"#);
-    put_usage(&mut out, &observed.usage.unwrap_or_default());
+    put_usage(&mut out, &usage);
     out.put_u8(b'}');
-    Ok((out.freeze(), observed))
+    Ok(out.freeze())
 }
 
 /// The same as the chunks of a stream, for a client that asked for one.
@@ -115,8 +115,8 @@ pub fn completion_chunks(
     body: &Bytes,
     context: &CompletionContext,
     name: &CompletionName,
-) -> Result<(Bytes, Observed), Fault> {
-    let (message, observed) = read(body)?;
+) -> Result<Bytes, Fault> {
+    let (message, usage) = read(body)?;
     let content = Content::of(&message);
     let mut out = BytesMut::with_capacity(body.len() + 1024);
     let chunks = Chunks::new(context, name);
@@ -139,17 +139,17 @@ pub fn completion_chunks(
         chunks.text(&mut out, "refusal", &escape(refusal));
     }
     chunks.finish(&mut out, content.finish);
-    chunks.usage(&mut out, &observed.usage.unwrap_or(Usage::default()));
+    chunks.usage(&mut out, &usage);
     out.put_slice(DONE);
-    Ok((out.freeze(), observed))
+    Ok(out.freeze())
 }
 
-fn read(body: &Bytes) -> Result<(Members<'_>, Observed), Fault> {
+fn read(body: &Bytes) -> Result<(Members<'_>, Usage), Fault> {
     let (_, observed) = messages_json(body, None);
     let message = std::str::from_utf8(body).ok().and_then(Members::read);
     let message = message.filter(|_| observed.outcome == Outcome::Complete);
     let message = message.ok_or_else(|| Fault::broken("the upstream's answer is no message"))?;
-    Ok((message, observed))
+    Ok((message, observed.usage.unwrap_or_default()))
 }
 
 /// The text between quotes, or `null`.

@@ -2,7 +2,7 @@
 //!
 //! - `bytes`, `responses`, `bytes_stream`: the upstream speaks the same; its bytes pass, while `chunk_watch`
 //!   or `response_watch` looks at them.
-//! - `completion`, `completion_stream`: the upstream speaks Messages; `chunks` writes what its events say.
+//! - `completion`, `completion_telling`: the answer comes as Messages; `chunks` writes what its events say.
 
 pub mod bytes;
 pub mod bytes_stream;
@@ -12,5 +12,5 @@ pub mod responses;
 
 pub(crate) mod chunks;
 pub mod completion;
-pub mod completion_stream;
+pub(crate) mod completion_telling;
 pub mod context;

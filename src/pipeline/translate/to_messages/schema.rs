@@ -6,7 +6,7 @@ use crate::dialect::raw::{Raw, put_string};
 
 /// Writes a schema, in which every object is closed (`additionalProperties: false`): the Messages API
 /// demands it, OpenAI's only where a schema is strict.
-pub(super) fn put_closed(out: &mut Vec<u8>, schema: Raw<'_>) {
+pub(crate) fn put_closed(out: &mut Vec<u8>, schema: Raw<'_>) {
     if let Some(elements) = schema.elements() {
         out.put_u8(b'[');
         for (index, element) in elements.into_iter().enumerate() {

@@ -1,41 +1,24 @@
-//! Messages streams to chat-completion chunks.
-//!
-//! The stream of the upstream is first made a good one, ended properly or by one error event, by the
-//! machine that Messages clients get; what it lets through is then told in chunks.
+//! Messages events, told in chat-completion chunks.
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{BufMut, BytesMut};
 
-use crate::dialect::anthropic::error::{ErrorKind, read_envelope};
 use crate::dialect::openai::error::put_event;
 use crate::dialect::openai::finish::finish_reason;
 use crate::dialect::raw::{Members, Raw, compact, escape};
-use crate::dialect::sse::{Decoder, Event, Item};
-use crate::pipeline::translate::answer::messages_stream::MessagesStream;
-use crate::pipeline::translate::answer::observed::Observed;
 use crate::pipeline::translate::answer::openai::bytes_stream::DONE;
 use crate::pipeline::translate::answer::openai::chunks::Chunks;
 use crate::pipeline::translate::answer::openai::context::{CompletionContext, CompletionName};
-use crate::pipeline::translate::answer::{Ending, Progress};
+use crate::pipeline::translate::answer::told::MessageEvent;
 use crate::types::usage::Usage;
 
 /// The most text of a thinking block that is kept to be signed; of a longer one only the text is told.
 const SIGNED_BYTES_MAX: usize = 1 << 20;
 
-/// Turns the body of one Messages answer into chunks.
-#[derive(Debug)]
-pub struct CompletionStream {
-    inner: MessagesStream,
-    /// What the inner stream let through, until it has been told.
-    passed: BytesMut,
-    decoder: Decoder,
-    telling: Telling,
-}
-
 /// What has been told so far.
 #[derive(Debug)]
-struct Telling {
+pub(crate) struct CompletionTelling {
     context: CompletionContext,
     chunks: Chunks,
     block: Block,
@@ -64,95 +47,29 @@ struct Stop {
     explanation: Option<String>,
 }
 
-impl CompletionStream {
-    /// A stream that has not begun.
-    pub fn new(context: CompletionContext, name: &CompletionName) -> Self {
+impl CompletionTelling {
+    /// Nothing told yet.
+    pub(crate) fn new(context: CompletionContext, name: &CompletionName) -> Self {
         Self {
-            inner: MessagesStream::new(None),
-            passed: BytesMut::new(),
-            decoder: Decoder::new(),
-            telling: Telling {
-                chunks: Chunks::new(&context, name),
-                context,
-                block: Block::Other,
-                calls: 0,
-                details: 0,
-                stop: None,
-            },
+            chunks: Chunks::new(&context, name),
+            context,
+            block: Block::Other,
+            calls: 0,
+            details: 0,
+            stop: None,
         }
     }
 
-    /// What was seen so far.
-    pub const fn observed(&self) -> &Observed {
-        self.inner.observed()
-    }
-
-    /// Takes a chunk of the body.
-    pub fn push(&mut self, chunk: &Bytes, out: &mut BytesMut) -> Progress {
-        let progress = self.inner.push(chunk, &mut self.passed);
-        self.tell(out);
-        progress
-    }
-
-    /// The body ended.
-    pub fn end(&mut self, ending: Ending, out: &mut BytesMut) -> Progress {
-        let progress = self.inner.end(ending, &mut self.passed);
-        self.tell(out);
-        progress
-    }
-
-    /// Writes a sign of life: a comment, for which every client is prepared.
-    pub fn ping(&mut self, out: &mut BytesMut) {
-        let mut sign = BytesMut::new();
-        self.inner.ping(&mut sign);
-        if !sign.is_empty() {
-            out.put_slice(b": ping\n\n");
-        }
-    }
-
-    /// Ends the stream with an error that was found outside.
-    pub fn abort(&mut self, kind: ErrorKind, message: &str, out: &mut BytesMut) {
-        self.inner.abort(kind, message, &mut self.passed);
-        self.tell(out);
-    }
-
-    /// Tells what the inner stream let through.
-    fn tell(&mut self, out: &mut BytesMut) {
-        let passed = self.passed.split();
-        let mut rest: &[u8] = &passed;
-        // What it lets through is complete events of a bounded size.
-        while let Ok(Some(item)) = self.decoder.next(&mut rest) {
-            if let Item::Event(event) = item {
-                let usage = self.inner.observed().usage;
-                self.telling.event(event, usage, out);
-            }
-        }
-    }
-}
-
-impl Telling {
-    fn event(&mut self, event: Event<'_>, usage: Option<Usage>, out: &mut BytesMut) {
-        let Ok(text) = std::str::from_utf8(event.data) else {
-            return;
-        };
-        let data = Members::read(text).unwrap_or_default();
-        let kind = match event.name {
-            b"" => data.string("type").unwrap_or_default(),
-            name => String::from_utf8_lossy(name),
-        };
-        match kind.as_ref() {
-            "message_start" => self.chunks.role(out),
-            "content_block_start" => self.start(&data.members("content_block").unwrap_or_default(), out),
-            "content_block_delta" => self.delta(&data.members("delta").unwrap_or_default(), out),
-            "content_block_stop" => self.stop(out),
-            "message_delta" => self.remember_stop(&data),
-            "message_stop" => self.finish(usage, out),
-            "error" => {
-                let (word, message) = read_envelope(text).unwrap_or_default();
-                put_event(out, ErrorKind::parse(&word).unwrap_or(ErrorKind::Api), &message);
-            }
-            "ping" => out.put_slice(b": ping\n\n"),
-            _ => {}
+    /// Tells an event. `usage` is what is known of it by now.
+    pub(crate) fn tell(&mut self, event: &MessageEvent<'_>, usage: Option<Usage>, out: &mut BytesMut) {
+        match event {
+            MessageEvent::Start => self.chunks.role(out),
+            MessageEvent::BlockStart(block) => self.start(block, out),
+            MessageEvent::BlockDelta(delta) => self.delta(delta, out),
+            MessageEvent::BlockStop => self.stop(out),
+            MessageEvent::Delta(delta) => self.remember_stop(delta),
+            MessageEvent::Stop => self.finish(usage, out),
+            MessageEvent::Error(kind, message) => put_event(out, *kind, message),
         }
     }
 
@@ -229,8 +146,7 @@ impl Telling {
         }
     }
 
-    fn remember_stop(&mut self, data: &Members<'_>) {
-        let delta = data.members("delta").unwrap_or_default();
+    fn remember_stop(&mut self, delta: &Members<'_>) {
         let Some(reason) = delta.string("stop_reason") else {
             return;
         };

@@ -2,16 +2,24 @@
 
 /// The parameters that changed from one generation to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Traits {
+pub(crate) struct Traits {
     /// Whether sampling may be changed.
-    pub(super) sampling: bool,
+    pub(crate) sampling: bool,
     /// Whether it decides by itself how much to think, steered by an effort.
-    pub(super) adaptive: bool,
+    pub(crate) adaptive: bool,
+}
+
+impl Traits {
+    /// Of a reader that takes everything.
+    pub(crate) const FREE: Self = Self {
+        sampling: true,
+        adaptive: true,
+    };
 }
 
 /// The traits of a model with this name. One that is no Claude is taken for an older one, because that
 /// is what the imitators of the Messages API imitate.
-pub(super) fn traits(model: &str) -> Traits {
+pub(crate) fn traits(model: &str) -> Traits {
     let version = version(model);
     Traits {
         sampling: version < (4, 7),
