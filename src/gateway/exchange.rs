@@ -62,6 +62,8 @@ pub(super) struct Pump<'a> {
     pub(super) question: &'a mut Option<Question>,
     /// When the first byte of the answer went out.
     pub(super) first_byte: Option<Instant>,
+    /// Whether we hung up on the upstream, for whatever reason.
+    pub(super) hung_up: bool,
 }
 
 /// What the pump woke up for.
@@ -91,7 +93,10 @@ impl Pump<'_> {
                 }
                 Woken::Chunk(Ok(None)) => self.rewriter.end(Ending::Eof, &mut out),
                 Woken::Chunk(Err(_)) => self.rewriter.end(Ending::Reset, &mut out),
-                Woken::ClientGone => return Ended::ClientGone,
+                Woken::ClientGone => {
+                    self.hung_up = true;
+                    return Ended::ClientGone;
+                }
                 Woken::Cut => self.abort(
                     ErrorKind::Overloaded,
                     "the gateway is shutting down: send the request again",
@@ -106,6 +111,7 @@ impl Pump<'_> {
             }
             if !out.is_empty() {
                 if self.write(out.split().freeze()).await.is_err() {
+                    self.hung_up = true;
                     return Ended::ClientGone;
                 }
                 told = Instant::now();
@@ -165,6 +171,7 @@ impl Pump<'_> {
     }
 
     fn abort(&mut self, kind: ErrorKind, message: &str, out: &mut BytesMut) -> Progress {
+        self.hung_up = true;
         self.rewriter.abort(kind, message, out);
         Progress::Failed(Fault::new(kind, message))
     }

@@ -153,6 +153,11 @@ async fn a_client_that_left_is_closed_as_such() {
         11,
         "what was seen is counted: {row:?}"
     );
+    // One token was told, and 50 are made until the upstream notices; sonnet: 11 × 3 + 51 × 15.
+    assert_eq!(number(&row, "output_tokens"), 51, "{row:?}");
+    assert_eq!(number(&row, "cost_microdollars"), 798, "{row:?}");
+    assert_eq!(text(&row, "cost_state"), "estimated", "{row:?}");
+    assert_eq!(row["usage_estimated"], 1, "{row:?}");
 }
 
 #[tokio::test]

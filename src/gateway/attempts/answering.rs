@@ -106,12 +106,14 @@ impl Attempts<'_> {
             ticket,
             question: &mut self.question,
             first_byte: None,
+            hung_up: false,
         };
         self.gateway.metrics.open_streams.inc();
         let ended = pump.run(answer).await;
         self.gateway.metrics.open_streams.dec();
         let first_byte = pump.first_byte.map(tokio::time::Instant::into_std);
         self.close.ttfb_us = first_byte.map(|at| micros(at.duration_since(self.context.started)));
+        let hung_up = pump.hung_up;
         let observed = rewriter.observed().clone();
         match ended {
             Ended::Unsent(fault) => {
@@ -127,7 +129,11 @@ impl Attempts<'_> {
             Ended::ClientGone => self.close.outcome = Outcome::ClientGone,
         }
         self.close.status = first_byte.map(|_| StatusCode::OK.as_u16());
-        self.note_observed(candidate, &observed);
+        if hung_up {
+            self.note_hung_up(candidate, &observed);
+        } else {
+            self.note_observed(candidate, &observed);
+        }
         if matches!(ended, Ended::ClientGone) {
             return Err(client_left());
         }
@@ -145,6 +151,7 @@ impl Attempts<'_> {
             biased;
             whole = answer.whole(self.snapshot.answer_bytes_max, self.snapshot.idle) => whole,
             _ = session.read_body_or_idle(true) => {
+                self.note_unseen(candidate);
                 self.close.outcome = Outcome::ClientGone;
                 return Err(client_left());
             }

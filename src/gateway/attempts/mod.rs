@@ -11,10 +11,12 @@ mod answering;
 mod failures;
 mod noted;
 
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use pingora_core::protocols::http::ServerSession;
 
+use crate::dialect::operation::Operation;
 use crate::gateway::answers::{self, Reply};
 use crate::gateway::context::Context;
 use crate::gateway::intake::Body;
@@ -24,14 +26,16 @@ use crate::gateway::snapshot::Snapshot;
 use crate::journal::leaf::close::{Close, Outcome};
 use crate::pipeline::envelope::Envelope;
 use crate::pipeline::forward::answer::Answer;
+use crate::pipeline::forward::engine::Outgoing;
 use crate::pipeline::forward::failure::Failure;
 use crate::pipeline::forward::head::{self, ClientHead};
 use crate::pipeline::inspect::inspection::Inspection;
+use crate::pipeline::record::aborted::Asked;
 use crate::pipeline::record::{OpenRecord, micros};
 use crate::pipeline::refusal::{Kind, Refusal};
 use crate::pipeline::route::Candidate;
 use crate::pipeline::route::guard::{self, Skip, Ticket};
-use crate::pipeline::translate::prepare::{Prepared, prepare};
+use crate::pipeline::translate::prepare::{Prepared, input_tokens, prepare};
 use crate::telemetry::metrics::words::{AttemptOutcome, Stage};
 
 /// What the record says of requests that outlasted the gateway.
@@ -50,6 +54,8 @@ pub(super) struct Attempts<'a> {
     /// The candidate tried last.
     last: Option<&'a Candidate>,
     candidates: &'a [Candidate],
+    /// What was asked for, as far as it bounds the bill.
+    asked: Asked,
     /// What the next attempt is to an upstream's retry budget.
     next: guard::Attempt,
 }
@@ -92,6 +98,14 @@ impl<'a> Attempts<'a> {
         candidates: &'a [Candidate],
     ) -> Self {
         let mut close = Close::bare(envelope.act(), Outcome::Error);
+        let index = question.inspection.index();
+        let asked = Asked {
+            input: input_tokens(index),
+            output_max: match index.operation() {
+                Operation::Embeddings => Some(0),
+                _ => index.max_tokens(),
+            },
+        };
         close.redactions = u32::try_from(question.inspection.splices().len()).unwrap_or(u32::MAX);
         Self {
             gateway,
@@ -102,6 +116,7 @@ impl<'a> Attempts<'a> {
             close,
             last: None,
             candidates,
+            asked,
             next: guard::Attempt::First,
         }
     }
@@ -172,6 +187,10 @@ impl<'a> Attempts<'a> {
             .response_written()
             .is_some_and(|head| !head.status.is_informational());
         if begun {
+            if let Some(candidate) = self.last {
+                // Its stream went with it; what it had seen is not known any more.
+                self.note_unseen(candidate);
+            }
             self.close.error_kind = Some(CUT_OFF.into());
             return pingora_error::Error::e_explain(pingora_error::ErrorType::ConnectionClosed, CUT_OFF);
         }
@@ -208,10 +227,16 @@ impl<'a> Attempts<'a> {
         self.note_prepared(candidate, &prepared);
         watch.ended(Stage::Translate);
         let began = watch.last();
-        let sent = self.send(session, record, candidate, &prepared).await;
+        let on_its_way = AtomicBool::new(false);
+        let sent = self
+            .send(session, record, candidate, &prepared, &on_its_way)
+            .await;
         let took = began.elapsed();
         match sent {
             None => {
+                if on_its_way.into_inner() {
+                    self.note_unseen(candidate);
+                }
                 self.note_attempt(
                     candidate,
                     ticket,
@@ -258,6 +283,7 @@ impl<'a> Attempts<'a> {
         record: &OpenRecord,
         candidate: &Candidate,
         prepared: &Prepared,
+        on_its_way: &AtomicBool,
     ) -> Option<Result<Answer, Failure>> {
         let asked = session.req_header();
         let client = ClientHead {
@@ -272,13 +298,18 @@ impl<'a> Attempts<'a> {
             Ok(head) => head,
             Err(failure) => return Some(Err(failure)),
         };
+        let outgoing = Outgoing {
+            head: &head,
+            body: &prepared.body,
+            sent: on_its_way,
+        };
         let upstream = &candidate.upstream;
         let Some(line) = self.snapshot.lines.to(&upstream.name) else {
             return Some(Err(Failure::NoLine));
         };
         tokio::select! {
             biased;
-            sent = self.gateway.engine.send(record, upstream, line, &head, &prepared.body, self.snapshot.deadlines) => Some(sent),
+            sent = self.gateway.engine.send(record, upstream, line, &outgoing, self.snapshot.deadlines) => Some(sent),
             _ = session.read_body_or_idle(true) => None,
         }
     }

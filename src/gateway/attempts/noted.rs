@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
+use crate::dialect::operation::Operation;
 use crate::gateway::attempts::{Attempts, failures};
 use crate::gateway::governed::metered;
 use crate::journal::leaf::close::{Attempt, Cost, Outcome};
@@ -14,6 +15,7 @@ use crate::pipeline::translate::prepare::Prepared;
 use crate::pipeline::translate::{Observed, Outcome as StreamOutcome};
 use crate::telemetry::metrics::words::{self, AttemptOutcome};
 use crate::types::digest::Sha256;
+use crate::types::usage::Usage;
 
 impl Attempts<'_> {
     /// Counts the request, when everything is over.
@@ -98,22 +100,51 @@ impl Attempts<'_> {
         });
     }
 
+    /// Notes an answer that ended by itself, well or not.
     pub(super) fn note_observed(&mut self, candidate: &Candidate, observed: &Observed) {
+        self.note_named(observed);
+        if let Some(usage) = observed.usage {
+            // An answer whose end did not reach the client is told apart, even where its counts are exact.
+            let estimated = observed.usage_estimated || self.close.outcome == Outcome::ClientGone;
+            self.bill(candidate, usage, estimated);
+        }
+    }
+
+    /// Notes a stream that we hung up on.
+    pub(super) fn note_hung_up(&mut self, candidate: &Candidate, observed: &Observed) {
+        self.note_named(observed);
+        let usage = self.asked.hung_up(observed.usage, observed.stop_reason.is_some());
+        self.bill(candidate, usage, true);
+    }
+
+    /// Notes that we hung up before anything of an answer was seen.
+    pub(super) fn note_unseen(&mut self, candidate: &Candidate) {
+        let usage = match self.envelope.operation {
+            // Nobody bills for it.
+            Operation::CountTokens => return,
+            _ if self.envelope.stream => self.asked.hung_up(None, false),
+            _ => self.asked.unseen(),
+        };
+        self.bill(candidate, usage, true);
+    }
+
+    fn note_named(&mut self, observed: &Observed) {
         if let Some(model) = &observed.served_model {
             self.close.served_model = Some(model.clone());
         }
         self.close.stop_reason = observed.stop_reason.as_deref().map(bounded);
-        let Some(usage) = observed.usage else { return };
+    }
+
+    fn bill(&mut self, candidate: &Candidate, usage: Usage, estimated: bool) {
         self.close.usage = usage;
-        // What an aborted answer costs is only known to the upstream: our count is a lower bound.
-        self.close.usage_estimated = observed.usage_estimated || self.close.outcome == Outcome::ClientGone;
+        self.close.usage_estimated = estimated;
         let served = prices::Served {
             provider: &candidate.upstream.provider,
             upstream: candidate.upstream.name.as_str(),
             model: candidate.served_model.as_str(),
         };
         self.close.cost = match self.snapshot.prices.cost(&served, &usage) {
-            prices::Cost::Known(amount) if self.close.usage_estimated => Cost::Estimated(amount),
+            prices::Cost::Known(amount) if estimated => Cost::Estimated(amount),
             prices::Cost::Known(amount) => Cost::Priced(amount),
             prices::Cost::Unknown => Cost::Unknown,
         };

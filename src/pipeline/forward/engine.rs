@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -38,6 +39,17 @@ pub struct Deadlines {
     pub write: Duration,
 }
 
+/// A request on its way out.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Its head.
+    pub head: &'a RequestHeader,
+    /// Its body.
+    pub body: &'a Bytes,
+    /// Turns true when the whole of it was written, from which moment it may be billed.
+    pub sent: &'a AtomicBool,
+}
+
 /// The engine: one per process, kept across reloads, because it owns the connection pool.
 pub struct Engine {
     connector: Arc<Connector>,
@@ -68,8 +80,7 @@ impl Engine {
         _record: &OpenRecord,
         upstream: &Upstream,
         line: &Line,
-        head: &RequestHeader,
-        body: &Bytes,
+        outgoing: &Outgoing<'_>,
         deadlines: Deadlines,
     ) -> Result<Answer, Failure> {
         let address = self.address(upstream, line, deadlines.connect).await?;
@@ -78,7 +89,7 @@ impl Engine {
         match self.connect(upstream, &to, deadlines.write).await {
             Ok((session, reused)) => {
                 let is_http2 = matches!(session, HttpSession::H2(_));
-                match exchange(session, upstream, head, body, deadlines.first_byte).await {
+                match exchange(session, upstream, outgoing, deadlines.first_byte).await {
                     Ok(session) => return Ok(self.answer(session, to, true)),
                     Err(Failure::Broken(error)) if reused && (!is_http2 || was_not_processed(&error)) => {}
                     Err(failure) => return Err(failure),
@@ -90,7 +101,7 @@ impl Engine {
         }
         let to = at(Pooling::Alone)?;
         let (session, _) = self.connect(upstream, &to, deadlines.write).await?;
-        let session = exchange(session, upstream, head, body, deadlines.first_byte).await?;
+        let session = exchange(session, upstream, outgoing, deadlines.first_byte).await?;
         Ok(self.answer(session, to, false))
     }
 
@@ -137,17 +148,18 @@ impl Engine {
 async fn exchange(
     mut session: HttpSession,
     upstream: &Upstream,
-    head: &RequestHeader,
-    body: &Bytes,
+    outgoing: &Outgoing<'_>,
     first_byte: Duration,
 ) -> Result<HttpSession, Failure> {
+    let head = outgoing.head;
     let head = match session {
         HttpSession::H2(_) => head::for_http2(head, &upstream.destination)?,
         HttpSession::H1(_) | HttpSession::Custom(_) => head.clone(),
     };
     // An upstream may answer before it has read everything (413, 401): a failed write is not
     // the end as long as a head can still be read.
-    let written = write(&mut session, head, body).await;
+    let written = write(&mut session, head, outgoing.body).await;
+    outgoing.sent.store(written.is_ok(), Ordering::Relaxed);
     let read = tokio::time::timeout(first_byte, read_final_head(&mut session)).await;
     match (read, written) {
         (Ok(Ok(())), _) => Ok(session),

@@ -245,7 +245,8 @@ impl Walk<'_> {
                 (_, Kind::Null) => {}
                 (Some("type"), Kind::Text(kind)) => {
                     let kind = kind.unescape(self.body);
-                    self.images |= matches!(kind.as_ref(), b"image_url" | b"input_image");
+                    let is_image = matches!(kind.as_ref(), b"image_url" | b"input_image");
+                    self.images = self.images.saturating_add(u32::from(is_image));
                 }
                 (Some("type"), _) => return Err(BadBody::shape(at, "type", value, "a string")),
                 (Some("url" | "image_url" | "file_url"), Kind::Text(url)) => self.address(url, at)?,

@@ -28,7 +28,7 @@ pub struct Index {
     pub(super) store_edit: Option<Splice>,
     pub(super) choices: u64,
     pub(super) thinks: bool,
-    pub(super) images: bool,
+    pub(super) images: u32,
 }
 
 /// The tools that a request offers to the model.
@@ -94,7 +94,7 @@ impl Index {
         match feature {
             Feature::Tools => self.tools.count > 0,
             Feature::Thinking => self.thinks,
-            Feature::Images => self.images,
+            Feature::Images => self.images > 0,
             Feature::Stream => self.stream,
         }
     }
@@ -122,6 +122,11 @@ impl Index {
     /// About how many bytes of text the request has.
     pub fn text_bytes(&self) -> usize {
         self.texts.iter().map(|placed| placed.text.raw_len()).sum()
+    }
+
+    /// How many pictures it carries or names.
+    pub const fn images(&self) -> u32 {
+        self.images
     }
 
     /// What the upstream is asked to execute, fetch or keep: sorted, each once.

@@ -223,7 +223,7 @@ impl Walk<'_> {
         }
         let kind = shape.kind.map(|kind| kind.to_str(self.body)).unwrap_or_default();
         match kind.as_ref() {
-            "image" => self.images = true,
+            "image" => self.images = self.images.saturating_add(1),
             "thinking" => self.mark_only(first, Part::Thinking, Part::Skipped),
             "redacted_thinking" => self.mark_only(first, Part::Data, Part::Skipped),
             "tool_use" | "server_tool_use" | "mcp_tool_use" => {

@@ -107,7 +107,7 @@ pub(super) struct Walk<'a> {
     pub(super) tools: ToolsOffered,
     pub(super) asks: Asks,
     pub(super) thinks: bool,
-    pub(super) images: bool,
+    pub(super) images: u32,
 }
 
 impl<'a> Walk<'a> {
@@ -126,7 +126,7 @@ impl<'a> Walk<'a> {
             tools: ToolsOffered::default(),
             asks: Asks::default(),
             thinks: false,
-            images: false,
+            images: 0,
         })
     }
 

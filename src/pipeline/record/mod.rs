@@ -5,6 +5,7 @@
 //! [`ledger`] acknowledged it; it is closed exactly once, by [`OpenRecord::close`] or, where it is
 //! dropped, by the journal itself. Never: a prompt, an answer or a credential in a leaf.
 
+pub mod aborted;
 pub mod ledger;
 pub mod prices;
 

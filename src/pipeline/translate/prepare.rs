@@ -5,6 +5,7 @@ use bytes::Bytes;
 use crate::dialect::operation::Operation;
 use crate::dialect::splice::{self, Splice};
 use crate::dialect::{Dialect, Family};
+use crate::pipeline::inspect::index::Index;
 use crate::pipeline::inspect::inspection::Inspection;
 use crate::pipeline::route::Candidate;
 use crate::pipeline::translate::answer::tally;
@@ -133,7 +134,7 @@ fn openai_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prepar
         .filter(|_| candidate.upstream.chat.include_usage);
     edits.extend(usage_edit.cloned());
     edits.extend(index.store_edit().cloned());
-    let input_tokens = tally::tokens(tally::size(index.text_bytes()));
+    let input_tokens = input_tokens(index);
     let answer = if index.operation() == Operation::Responses {
         AnswerPlan::Response(ResponseBytes { alias, input_tokens })
     } else {
@@ -152,6 +153,11 @@ fn openai_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prepar
         dropped: Vec::new(),
         answer,
     })
+}
+
+/// Our estimate of what a request that is passed on as it is will count for.
+pub fn input_tokens(index: &Index) -> u64 {
+    tally::request(tally::size(index.text_bytes()), index.images().into())
 }
 
 /// Different dialects: whatever the client speaks is put into Messages, and these into what the upstream

@@ -11,7 +11,7 @@ use tollgate::types::ids::ModelName;
 
 use super::format::transcript::{self, Transcript};
 
-fn rewriter(case: &Value) -> Rewriter {
+pub(super) fn rewriter(case: &Value) -> Rewriter {
     let alias = case["alias"].as_str().map(ModelName::from);
     match case["operation"].as_str() {
         Some("chat_completions") => Rewriter::chat_bytes(ChatBytes {

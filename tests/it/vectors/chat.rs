@@ -18,17 +18,17 @@ use super::format::transcript::{self, Transcript};
 use super::splits::{Random, recut};
 
 /// One case.
-struct Case {
-    name: String,
+pub(super) struct Case {
+    pub(super) name: String,
     settings: Value,
-    request: Value,
+    pub(super) request: Value,
     upstream_request: Value,
-    transcript: Transcript,
+    pub(super) transcript: Transcript,
     message: Value,
     upstream_response: Option<Value>,
 }
 
-fn cases() -> Vec<Case> {
+pub(super) fn cases() -> Vec<Case> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/vectors/chat-over-messages");
     let entries = fs::read_dir(&folder).unwrap();
     let mut folders: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -122,7 +122,7 @@ fn streams_become_chunks_however_they_are_cut() {
     });
 }
 
-fn name() -> CompletionName {
+pub(super) fn name() -> CompletionName {
     CompletionName {
         id: "chatcmpl-test".to_owned(),
         created: 1_760_000_000,

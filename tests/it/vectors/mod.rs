@@ -10,6 +10,7 @@
 #[path = "../../vectors/mod.rs"]
 pub mod format;
 
+mod aborted;
 mod bytes;
 mod chat;
 mod mock;

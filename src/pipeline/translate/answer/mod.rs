@@ -23,7 +23,7 @@ pub(crate) mod blocks;
 pub(crate) mod call;
 pub(crate) mod passage;
 pub(crate) mod prose;
-pub(crate) mod tally;
+pub mod tally;
 
 use crate::pipeline::translate::answer::fault::Fault;
 

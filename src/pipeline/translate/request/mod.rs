@@ -113,7 +113,7 @@ impl Draft<'_> {
     /// About how many tokens the request is.
     fn input_tokens(&self) -> u64 {
         let text = tally::size(self.out.len().saturating_sub(self.opaque_bytes));
-        tally::tokens(text).saturating_add(self.images.saturating_mul(tally::TOKENS_PER_IMAGE))
+        tally::request(text, self.images)
     }
 }
 

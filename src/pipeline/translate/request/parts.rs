@@ -285,7 +285,7 @@ pub(super) fn put_content(draft: &mut Draft<'_>, parts: &[Part<'_>]) {
                 put_opaque(draft, json);
             }
             Part::File(json) => {
-                draft.images = draft.images.saturating_add(pages(json.len()));
+                draft.images = draft.images.saturating_add(tally::pages(json.len()));
                 put_opaque(draft, json);
             }
         }
@@ -296,9 +296,4 @@ pub(super) fn put_content(draft: &mut Draft<'_>, parts: &[Part<'_>]) {
 fn put_opaque(draft: &mut Draft<'_>, json: &[u8]) {
     draft.opaque_bytes = draft.opaque_bytes.saturating_add(json.len());
     draft.out.put_slice(json);
-}
-
-/// About how many pages a PDF has, each of which costs like a picture: one per 100 KB of base64.
-fn pages(bytes: usize) -> u64 {
-    tally::size(bytes / 100_000).saturating_add(1)
 }
