@@ -19,18 +19,21 @@ pub mod store;
 pub mod tls;
 pub mod vault;
 
-// Floor 3: the governed path, one folder a stage.
+// Floor 3: which vendors there are, how each is addressed and a request to it authorised.
+pub mod provider;
+
+// Floor 4: the governed path, one folder a stage.
 pub mod pipeline;
 
-// Floor 4: the data plane's front, the control plane's front, work in the background, and other
+// Floor 5: the data plane's front, the control plane's front, work in the background, and other
 // processes.
 pub mod control;
 pub mod gateway;
 pub mod jobs;
 pub mod runner;
 
-// Floor 5: composition.
+// Floor 6: composition.
 pub mod server;
 
-// Floor 6: the command line.
+// Floor 7: the command line.
 pub mod cli;

@@ -131,7 +131,11 @@ async fn announce(
     let upstreams: Vec<String> = config
         .upstreams
         .iter()
-        .map(|upstream| format!("{} ({})", upstream.name.get_ref(), upstream.endpoint))
+        .map(|upstream| {
+            let endpoint = upstream.endpoint.as_ref().map(ToString::to_string);
+            let endpoint = endpoint.unwrap_or_else(|| upstream.provider.get_ref().clone());
+            format!("{} ({endpoint})", upstream.name.get_ref())
+        })
         .collect();
     let data = config.server.data_dir.display();
     for line in [

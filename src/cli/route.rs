@@ -259,7 +259,7 @@ fn choice_json(choice: &Choice) -> Value {
     let upstream = &choice.candidate.upstream;
     let mut value = json!({
         "upstream": upstream.name,
-        "provider": upstream.provider,
+        "provider": upstream.label,
         "dialect": upstream.dialect.as_str(),
         "served_model": choice.candidate.served_model,
         "permitted": choice.permitted,

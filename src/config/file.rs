@@ -14,6 +14,7 @@ use crate::config::quantity::{ByteSize, Span};
 use crate::config::resilience::{BreakerOf, Resilience};
 use crate::config::route::Route;
 use crate::config::secret_source::SecretSource;
+use crate::dialect::openai::profile::ChatDifferences;
 use crate::types::destination::Destination;
 use crate::types::network::Network;
 
@@ -327,8 +328,11 @@ pub struct Upstream {
     pub name: Spanned<String>,
     /// What kind of upstream it is; decides dialect and credential scheme.
     pub provider: Spanned<String>,
-    /// Base URL, `http://` or `https://`.
-    pub endpoint: Destination,
+    /// Base URL, `http://` or `https://`; the provider's public one where absent.
+    pub endpoint: Option<Destination>,
+    /// What the provider must know besides, by the names that it declares.
+    #[serde(default)]
+    pub options: BTreeMap<String, String>,
     /// The name of its credential under `[secrets]`; none for upstreams that want none.
     pub api_key_secret: Option<Spanned<String>>,
     /// Whether it gets `traceparent` and `tracestate`; not, where absent.
@@ -353,7 +357,7 @@ pub struct Upstream {
     pub client_key_secret: Option<Spanned<String>>,
     /// What differs from the provider's usual chat-completions dialect.
     #[serde(default)]
-    pub chat: Chat,
+    pub chat: ChatDifferences,
 }
 
 /// Which HTTP an upstream is spoken to in.
@@ -367,62 +371,6 @@ pub enum Http2 {
     Never,
     /// HTTP/2, without TLS by prior knowledge.
     Only,
-}
-
-/// `[upstream.chat]`: what differs from the provider's usual dialect; absent means usual.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Chat {
-    /// The field that carries the token limit.
-    pub max_tokens_field: Option<MaxTokensField>,
-    /// Where answers carry reasoning.
-    pub reasoning_in: Option<ReasoningIn>,
-    /// The field of assistant messages in which earlier thinking is sent back.
-    pub reasoning_out: Option<String>,
-    /// Where system messages may stand.
-    pub system_messages: Option<SystemMessages>,
-    /// Request parameters that the upstream rejects.
-    pub drop_params: Option<Vec<String>>,
-    /// Whether the upstream takes `reasoning_effort`.
-    pub effort: Option<bool>,
-    /// The longest tool id that the upstream takes, in bytes.
-    pub max_tool_id_bytes: Option<usize>,
-    /// Whether to ask for usage in streams (`stream_options`).
-    pub include_usage: Option<bool>,
-    /// Whether the upstream serves `/v1/responses`, too.
-    pub responses: Option<bool>,
-}
-
-/// The field that carries the token limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum MaxTokensField {
-    /// `max_tokens`
-    MaxTokens,
-    /// `max_completion_tokens`
-    MaxCompletionTokens,
-}
-
-/// Where answers carry reasoning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReasoningIn {
-    /// `delta.reasoning_content`
-    ReasoningContent,
-    /// `delta.reasoning`
-    Reasoning,
-    /// `<think>` at the start of the content
-    ThinkTags,
-}
-
-/// Where system messages may stand.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SystemMessages {
-    /// Anywhere.
-    Anywhere,
-    /// Exactly one, as the first message.
-    SingleLeading,
 }
 
 /// `[[model]]`: what `/v1/models` lists.

@@ -12,6 +12,8 @@ pub mod sse;
 pub mod anthropic;
 pub mod openai;
 
+use serde::Deserialize;
+
 /// Whose API a wire format belongs to: formats of one family share errors, lists of models and headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Family {
@@ -22,11 +24,13 @@ pub enum Family {
 }
 
 /// A wire format that upstreams speak.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Dialect {
     /// Anthropic Messages: `POST /v1/messages`.
     AnthropicMessages,
     /// OpenAI chat completions: `POST …/chat/completions`.
+    #[serde(rename = "openai_chat")]
     OpenAiChat,
 }
 

@@ -3,6 +3,7 @@
 //! Nothing is recorded and nothing is counted. What upstreams can bear at the moment is not looked at.
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use crate::dialect::operation::Operation;
 use crate::gateway::facts::{facts, is_permitted};
@@ -116,7 +117,7 @@ pub fn attempt(
 }
 
 fn choice(candidate: Candidate, inspection: &Inspection, decision: &Decision) -> Choice {
-    let rewrite = match prepare(inspection, &candidate) {
+    let rewrite = match prepare(inspection, &candidate, &HeaderMap::new()) {
         Ok(prepared) => Ok(Rewrite {
             translated: !prepared.same_dialect,
             edits: prepared.splices,

@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::config::effective::without_password;
+use crate::server::vendors::Vendors;
 
 /// One place, and what for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,20 +13,25 @@ pub struct Destination {
     pub address: String,
 }
 
-/// The whole list. An embedded store is a file and no destination.
+/// The whole list, of a configuration that has been compiled. An embedded store is a file and no destination.
 pub fn destinations(config: &Config) -> Vec<Destination> {
-    let upstreams = config.upstreams.iter().map(|upstream| Destination {
-        purpose: format!("upstream {}", upstream.name.get_ref()),
-        address: upstream.endpoint.to_string(),
+    let vendors = Vendors::collect().ok();
+    let endpoints = config.upstreams.iter().filter_map(|upstream| {
+        let vendor = vendors.as_ref()?.of(upstream).ok()?;
+        Some((upstream.name.get_ref(), vendor.endpoint))
+    });
+    let endpoints: Vec<_> = endpoints.collect();
+    let upstreams = endpoints.iter().map(|(name, endpoint)| Destination {
+        purpose: format!("upstream {name}"),
+        address: endpoint.to_string(),
     });
     let store = config.store.url.get_ref().contains("://").then(|| Destination {
         purpose: "store".to_owned(),
         address: without_password(config.store.url.get_ref()),
     });
-    let names = config
-        .upstreams
+    let names = endpoints
         .iter()
-        .any(|upstream| upstream.endpoint.host().parse::<std::net::IpAddr>().is_err());
+        .any(|(_, endpoint)| endpoint.host().parse::<std::net::IpAddr>().is_err());
     let resolver = names.then(|| Destination {
         purpose: "names".to_owned(),
         address: "the resolver of this host (/etc/resolv.conf, /etc/hosts)".to_owned(),

@@ -6,6 +6,7 @@ use crate::config::file::{Config, Http2, Upstream};
 use crate::config::secret_source::SecretMissing;
 use crate::egress::proxy::{ForwardProxy, NoProxy};
 use crate::pipeline::forward::line::{self, Choice, Line, Lines};
+use crate::server::vendors::Vendor;
 use crate::tls::authorities::Authorities;
 use crate::tls::key_pair::KeyPair;
 use crate::tls::pem::BadMaterial;
@@ -53,13 +54,18 @@ impl NoLine {
 ///
 /// # Errors
 /// [`NoLine`] names what is missing.
-pub fn compile(config: &Config, now: Timestamp) -> Result<Lines, NoLine> {
+pub fn compile(
+    config: &Config,
+    upstreams: &[(&Upstream, Vendor<'_>)],
+    now: Timestamp,
+) -> Result<Lines, NoLine> {
     let proxy = proxy(config)?;
     let exceptions = NoProxy::new(&config.egress.no_proxy);
     let mut lines = Lines::default();
-    for upstream in &config.upstreams {
-        let proxy = proxy.as_ref().filter(|_| !exceptions.covers(&upstream.endpoint));
-        let line = line(config, upstream, proxy, now)?;
+    for (upstream, vendor) in upstreams {
+        let to = &vendor.endpoint;
+        let proxy = proxy.as_ref().filter(|_| !exceptions.covers(to));
+        let line = line(config, upstream, to, proxy, now)?;
         lines.add(UpstreamName::from(upstream.name.get_ref().as_str()), line);
     }
     Ok(lines)
@@ -79,6 +85,7 @@ fn proxy(config: &Config) -> Result<Option<Arc<ForwardProxy>>, NoLine> {
 fn line(
     config: &Config,
     upstream: &Upstream,
+    to: &Destination,
     proxy: Option<&Arc<ForwardProxy>>,
     now: Timestamp,
 ) -> Result<Line, NoLine> {
@@ -107,7 +114,7 @@ fn line(
         identity: identity.as_ref(),
         proxy,
     };
-    Ok(Line::new(&upstream.endpoint, &choice))
+    Ok(Line::new(to, &choice))
 }
 
 fn secret(config: &Config, name: &str) -> Result<Secret<String>, NoLine> {

@@ -18,5 +18,6 @@ pub mod run;
 pub mod service;
 pub mod simulated;
 pub mod snapshot;
+pub mod vendors;
 pub mod watchdog;
 pub mod wishes;

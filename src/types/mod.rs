@@ -10,6 +10,8 @@
 //! - **feature**: what a request asks for or carries, as far as routes tell it apart.
 //! - **miss**: why a route does not take a request.
 //! - **upstream**: a configured destination that runs models.
+//! - **provider**: a vendor's ways, as declared under its label; every upstream has one.
+//! - **lease**: a credential that was fetched and is good for a while.
 //! - **candidate**: one upstream and the model name that it would be asked for.
 //! - **dialect**: a wire format (Anthropic Messages, OpenAI chat completions).
 //! - **content block**: one typed part of a message.
@@ -28,6 +30,7 @@ pub mod hours;
 pub mod ids;
 pub mod money;
 pub mod network;
+pub mod pattern;
 pub mod peer;
 pub mod price;
 pub mod principal;

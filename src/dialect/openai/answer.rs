@@ -2,10 +2,13 @@
 
 use std::borrow::Cow;
 
+use serde::Deserialize;
+
 use crate::dialect::raw::{Members, Raw, compact, escape};
 
 /// Where an upstream puts its reasoning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ReasoningIn {
     /// `reasoning_content` (DeepSeek, Kimi, Qwen, llama.cpp).
     ReasoningContent,

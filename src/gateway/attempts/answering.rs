@@ -58,9 +58,10 @@ impl Attempts<'_> {
                 Tried::Final(reply)
             });
         }
-        let is_stream = answer
-            .header("content-type")
-            .is_some_and(|kind| kind.starts_with("text/event-stream"));
+        let kind = answer.header("content-type").unwrap_or_default();
+        let frames = candidate.upstream.provider.frames(kind);
+        let is_stream = frames.is_some() || kind.starts_with("text/event-stream");
+        let answer = answer.framed(frames);
         let tried = if self.envelope.stream && is_stream {
             self.stream(session, candidate, ticket, prepared, answer).await
         } else {

@@ -41,6 +41,7 @@ pub(super) fn unprepared_reply(unprepared: &Unprepared) -> Reply {
                 operation.as_str()
             ),
         ),
+        Unprepared::Unfit(unfit) => Refusal::new(Kind::Malformed, unfit.to_string()),
         Unprepared::Misfit(_) => Refusal::new(
             Kind::Internal,
             "the request could not be edited: look into the gateway's log",
@@ -53,6 +54,7 @@ pub(super) fn unprepared_reply(unprepared: &Unprepared) -> Reply {
 pub(super) const fn counted(failure: &Failure) -> AttemptOutcome {
     match failure {
         Failure::Resolve(_) | Failure::NoServerName | Failure::Connect(_) => AttemptOutcome::Connect,
+        Failure::Credential(_) => AttemptOutcome::Credential,
         Failure::Head(_) | Failure::NoLine => AttemptOutcome::Unsendable,
         Failure::Broken(_) => AttemptOutcome::Reset,
         Failure::Slow(_) => AttemptOutcome::Timeout,
@@ -61,13 +63,16 @@ pub(super) const fn counted(failure: &Failure) -> AttemptOutcome {
 
 /// What the client is told about an upstream that gave no answer.
 pub(super) fn failure_reply(failure: &Failure) -> Reply {
-    let refusal = if failure.is_timeout() {
-        Refusal::new(
+    let refusal = match failure {
+        Failure::Credential(_) => Refusal::new(
+            Kind::UpstreamFailed,
+            "the gateway has no valid credential for the upstream of this model: tell its operator",
+        ),
+        failure if failure.is_timeout() => Refusal::new(
             Kind::UpstreamTimeout,
             "the upstream did not answer in time: try again",
-        )
-    } else {
-        Refusal::new(Kind::UpstreamFailed, "the upstream cannot be reached: try again")
+        ),
+        _ => Refusal::new(Kind::UpstreamFailed, "the upstream cannot be reached: try again"),
     };
     Reply::Refusal(refusal)
 }
@@ -75,7 +80,7 @@ pub(super) fn failure_reply(failure: &Failure) -> Reply {
 /// What the client is told about an answer that broke off.
 pub(super) fn body_fault_reply(fault: &BodyFault) -> Reply {
     let refusal = match fault {
-        BodyFault::Broken(_) => {
+        BodyFault::Broken(_) | BodyFault::Misframed(_) => {
             Refusal::new(Kind::UpstreamFailed, "the upstream's answer broke off: try again")
         }
         BodyFault::Silent(_) => Refusal::new(Kind::UpstreamTimeout, "the upstream fell silent: try again"),

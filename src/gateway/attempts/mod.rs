@@ -220,7 +220,7 @@ impl<'a> Attempts<'a> {
         let Some(question) = &self.question else {
             return Ok(Tried::Over);
         };
-        let prepared = match prepare(&question.inspection, candidate) {
+        let prepared = match prepare(&question.inspection, candidate, &session.req_header().headers) {
             Ok(prepared) => prepared,
             Err(unprepared) => return Ok(Tried::Failed(failures::unprepared_reply(&unprepared))),
         };
@@ -285,16 +285,27 @@ impl<'a> Attempts<'a> {
         prepared: &Prepared,
         on_its_way: &AtomicBool,
     ) -> Option<Result<Answer, Failure>> {
+        let upstream = &candidate.upstream;
+        let Some(line) = self.snapshot.lines.to(&upstream.name) else {
+            return Some(Err(Failure::NoLine));
+        };
+        let leased = tokio::select! {
+            biased;
+            leased = upstream.provider.authorization().lease() => leased,
+            _ = session.read_body_or_idle(true) => return None,
+        };
         let asked = session.req_header();
         let client = ClientHead {
             headers: &asked.headers,
             query: asked.uri.query(),
-            onward: candidate
-                .upstream
+            onward: upstream
                 .trace_context
                 .then(|| self.context.trace.onward(self.close.attempts.len())),
         };
-        let head = match head::build(&candidate.upstream, prepared, &client) {
+        let built = leased
+            .map_err(Failure::from)
+            .and_then(|credential| head::build(candidate, prepared, &client, &credential));
+        let head = match built {
             Ok(head) => head,
             Err(failure) => return Some(Err(failure)),
         };
@@ -302,10 +313,6 @@ impl<'a> Attempts<'a> {
             head: &head,
             body: &prepared.body,
             sent: on_its_way,
-        };
-        let upstream = &candidate.upstream;
-        let Some(line) = self.snapshot.lines.to(&upstream.name) else {
-            return Some(Err(Failure::NoLine));
         };
         tokio::select! {
             biased;

@@ -139,7 +139,7 @@ impl Attempts<'_> {
         self.close.usage = usage;
         self.close.usage_estimated = estimated;
         let served = prices::Served {
-            provider: &candidate.upstream.provider,
+            provider: &candidate.upstream.label,
             upstream: candidate.upstream.name.as_str(),
             model: candidate.served_model.as_str(),
         };

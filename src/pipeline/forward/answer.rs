@@ -10,10 +10,14 @@ use pingora_core::protocols::http::client::HttpSession;
 use pingora_core::upstreams::peer::HttpPeer;
 
 use crate::pipeline::forward::peer::POOLED_FOR;
+use crate::provider::frames::{Frames, Misframed};
 
 /// The body broke off, or did not fit.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyFault {
+    /// What came is no frame.
+    #[error("the upstream's stream cannot be read: {0}")]
+    Misframed(#[from] Misframed),
     /// The connection broke.
     #[error("the upstream's answer broke off: {}", .0.etype().as_str())]
     Broken(#[source] Box<pingora_error::Error>),
@@ -34,6 +38,8 @@ pub struct Answer {
     peer: Box<HttpPeer>,
     /// Whether the connection may serve another request afterwards.
     pooled: bool,
+    /// What takes the body apart, where it is not what it says.
+    frames: Option<Box<dyn Frames>>,
 }
 
 impl Answer {
@@ -44,7 +50,14 @@ impl Answer {
             session: Box::new(session),
             peer: Box::new(peer),
             pooled,
+            frames: None,
         }
+    }
+
+    /// The same with a body that is taken apart.
+    #[must_use]
+    pub fn framed(self, frames: Option<Box<dyn Frames>>) -> Self {
+        Self { frames, ..self }
     }
 
     /// The status.
@@ -64,12 +77,26 @@ impl Answer {
         self.headers()?.get(name)?.to_str().ok()
     }
 
-    /// The next piece of the body as it came, `None` at its end. Safe to cancel.
+    /// The next piece of the body, `None` at its end: as it came, or the events of its frames. Safe to cancel.
     ///
     /// # Errors
-    /// The connection broke.
+    /// The connection broke, or the frames did.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, BodyFault> {
-        self.session.read_response_body().await.map_err(BodyFault::Broken)
+        loop {
+            let chunk = self.session.read_response_body().await;
+            let chunk = chunk.map_err(BodyFault::Broken)?;
+            match (&mut self.frames, chunk) {
+                (None, chunk) => return Ok(chunk),
+                (Some(frames), None) if frames.is_at_border() => return Ok(None),
+                (Some(_), None) => return Err(Misframed("it ends inside a frame").into()),
+                (Some(frames), Some(chunk)) => {
+                    let events = frames.push(&chunk)?;
+                    if !events.is_empty() {
+                        return Ok(Some(events));
+                    }
+                }
+            }
+        }
     }
 
     /// The whole body, of an answer that is not a stream.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::egress::resolve::Unresolved;
+use crate::provider::authorize::Unauthorized;
 
 /// An attempt that failed before the head of an answer.
 #[derive(Debug, thiserror::Error)]
@@ -19,6 +20,9 @@ pub enum Failure {
     /// No connection.
     #[error("connect: {}", .0.etype().as_str())]
     Connect(#[source] Box<pingora_error::Error>),
+    /// There is no credential for the request.
+    #[error("credential: {0}")]
+    Credential(#[from] Unauthorized),
     /// The head could not be built.
     #[error("request head: {}", .0.etype().as_str())]
     Head(#[source] Box<pingora_error::Error>),
@@ -38,6 +42,7 @@ impl Failure {
             Self::NoServerName => "tls",
             Self::NoLine => "line",
             Self::Connect(_) => "connect",
+            Self::Credential(_) => "credential",
             Self::Head(_) => "head",
             Self::Broken(_) => "reset",
             Self::Slow(_) => "first_byte_timeout",

@@ -1,13 +1,15 @@
 //! The head that goes upstream, built from a list of what may pass.
 
 use http::header::{ACCEPT, CONTENT_TYPE, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 use pingora_http::RequestHeader;
 
 use crate::dialect::Family;
 use crate::pipeline::forward::failure::Failure;
-use crate::pipeline::route::upstream::{CredentialScheme, Upstream};
+use crate::pipeline::route::Candidate;
 use crate::pipeline::translate::prepare::Prepared;
+use crate::provider::Ask;
+use crate::provider::authorize::{Credential, Unsigned};
 use crate::types::destination::Destination;
 
 /// The version of the Messages API in which translated requests are written.
@@ -35,20 +37,40 @@ pub struct Onward {
 /// Builds the head of the request to an upstream.
 ///
 /// # Errors
-/// A configured credential or path that HTTP cannot carry.
+/// A path that HTTP cannot carry, or a credential that cannot sign.
 pub fn build(
-    upstream: &Upstream,
+    candidate: &Candidate,
     prepared: &Prepared,
     client: &ClientHead<'_>,
+    credential: &Credential<'_>,
 ) -> Result<RequestHeader, Failure> {
-    assemble(upstream, prepared, client).map_err(Failure::Head)
+    let mut head = assemble(candidate, prepared, client).map_err(Failure::Head)?;
+    match credential {
+        Credential::None => {}
+        Credential::Fixed(name, value) => {
+            head.insert_header(*name, *value).map_err(Failure::Head)?;
+        }
+        Credential::Leased(lease) => {
+            let proof = lease.sign(&Unsigned {
+                authority: &candidate.upstream.destination.authority(),
+                target: head.uri.path_and_query().map_or("/", |target| target.as_str()),
+                headers: &head.headers,
+                body: &prepared.body,
+            })?;
+            for (name, value) in proof {
+                head.insert_header(name, value).map_err(Failure::Head)?;
+            }
+        }
+    }
+    Ok(head)
 }
 
 fn assemble(
-    upstream: &Upstream,
+    candidate: &Candidate,
     prepared: &Prepared,
     client: &ClientHead<'_>,
 ) -> pingora_error::Result<RequestHeader> {
+    let upstream = &candidate.upstream;
     let presented = presented_credentials(client.headers);
     let repeats = |text: &[u8]| {
         presented
@@ -58,7 +80,14 @@ fn assemble(
     let query = client
         .query
         .filter(|query| prepared.same_dialect && !repeats(query.as_bytes()));
-    let path = upstream.path(prepared.operation, query);
+    let ask = Ask {
+        operation: prepared.operation,
+        model: &candidate.served_model,
+        stream: prepared.stream,
+        query,
+        client: client.headers,
+    };
+    let path = upstream.provider.target(&ask);
     let mut head = RequestHeader::build(http::Method::POST, path.as_bytes(), Some(16))?;
     head.insert_header(http::header::HOST, upstream.destination.authority())?;
     if prepared.same_dialect {
@@ -82,16 +111,11 @@ fn assemble(
             head.insert_header("tracestate", state)?;
         }
     }
-    if let Some(key) = &upstream.credential {
-        let (name, value) = match upstream.scheme {
-            CredentialScheme::XApiKey => (HeaderName::from_static("x-api-key"), key.expose().clone()),
-            CredentialScheme::Bearer => (http::header::AUTHORIZATION, format!("Bearer {}", key.expose())),
-        };
-        let mut value = HeaderValue::try_from(value).map_err(|_| {
-            pingora_error::Error::explain(pingora_error::ErrorType::InvalidHTTPHeader, "upstream credential")
-        })?;
-        value.set_sensitive(true);
-        head.insert_header(name, value)?;
+    for (name, value) in upstream.provider.headers(&ask) {
+        match value {
+            Some(value) => head.insert_header(name, value)?,
+            None => drop(head.remove_header(&name)),
+        }
     }
     Ok(head)
 }
@@ -146,6 +170,8 @@ fn presented_credentials(client: &HeaderMap) -> Vec<&[u8]> {
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

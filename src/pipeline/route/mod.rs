@@ -6,8 +6,6 @@
 pub mod balance;
 pub mod conditions;
 pub mod guard;
-pub mod pattern;
-pub mod provider;
 pub mod session;
 pub mod upstream;
 
@@ -16,12 +14,12 @@ use std::sync::Arc;
 use crate::pipeline::inspect::index::Index;
 use crate::pipeline::route::balance::{Balance, Share};
 use crate::pipeline::route::conditions::{Conditions, Miss};
-use crate::pipeline::route::pattern::ModelPattern;
 use crate::pipeline::route::session::Session;
 use crate::pipeline::route::upstream::Upstream;
 use crate::telemetry::metrics::meters::RouteMeters;
 use crate::types::clock::Timestamp;
 use crate::types::ids::ModelName;
+use crate::types::pattern::ModelPattern;
 use crate::types::principal::Principal;
 
 /// The suffix by which some clients ask for a long context; it is no part of the model's name.

@@ -4,21 +4,12 @@ use std::sync::Arc;
 
 use crate::dialect::Dialect;
 use crate::dialect::openai::profile::ChatProfile;
-use crate::dialect::operation::Operation;
 use crate::pipeline::route::guard::Guard;
+use crate::provider::Provider;
+use crate::provider::declaration::ByModel;
 use crate::telemetry::metrics::meters::UpstreamMeters;
 use crate::types::destination::Destination;
-use crate::types::ids::UpstreamName;
-use crate::types::secret::Secret;
-
-/// How an upstream wants its credential.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CredentialScheme {
-    /// `x-api-key: KEY`
-    XApiKey,
-    /// `authorization: Bearer KEY`
-    Bearer,
-}
+use crate::types::ids::{ModelName, UpstreamName};
 
 /// One upstream.
 #[derive(Debug)]
@@ -26,17 +17,17 @@ pub struct Upstream {
     /// Its configured name.
     pub name: UpstreamName,
     /// The provider's label, as prices and policies spell it.
-    pub provider: Box<str>,
+    pub label: Box<str>,
     /// Where it lives.
     pub destination: Destination,
     /// What it speaks.
     pub dialect: Dialect,
-    /// How it wants its credential.
-    pub scheme: CredentialScheme,
-    /// The credential, where it wants one.
-    pub credential: Option<Secret<String>>,
+    /// Its vendor's ways: paths, edits, credentials.
+    pub provider: Box<dyn Provider>,
+    /// Whether thinking that is sent to it must carry the signatures of Anthropic's own models.
+    pub signed_thinking: bool,
     /// How its chat dialect differs from the plain one.
-    pub chat: ChatProfile,
+    pub chat: ByModel,
     /// Whether it is told which trace a request belongs to.
     pub trace_context: bool,
     /// What it can bear.
@@ -46,19 +37,8 @@ pub struct Upstream {
 }
 
 impl Upstream {
-    /// The path of an operation of its dialect, with the client's query where that is the client's own.
-    pub fn path(&self, operation: Operation, query: Option<&str>) -> String {
-        let base = self.destination.base_path();
-        let operation = operation.path();
-        // Both spellings of an Anthropic base URL are in use, with and without the version.
-        let version = match self.dialect {
-            Dialect::AnthropicMessages if !base.ends_with("/v1") => "/v1",
-            _ => "",
-        };
-        let question = if query.is_some() { "?" } else { "" };
-        format!(
-            "{base}{version}{operation}{question}{}",
-            query.unwrap_or_default()
-        )
+    /// How its chat dialect differs from the plain one for this model.
+    pub fn chat(&self, model: &ModelName) -> &ChatProfile {
+        self.chat.of(model)
     }
 }

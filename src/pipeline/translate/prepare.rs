@@ -1,6 +1,7 @@
 //! A body made ready for one candidate.
 
 use bytes::Bytes;
+use http::HeaderMap;
 
 use crate::dialect::operation::Operation;
 use crate::dialect::splice::{self, Splice};
@@ -11,9 +12,10 @@ use crate::pipeline::route::Candidate;
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::foreign_thinking::{EmptySignatures, foreign_thinking};
 use crate::pipeline::translate::{
-    AnswerContext, ChatBytes, CompletionContext, Dropped, Reader, ResponseBytes, Untranslatable,
+    AnswerContext, ChatBytes, ChatProfile, CompletionContext, Dropped, Reader, ResponseBytes, Untranslatable,
     chat_to_messages, messages_to_chat,
 };
+use crate::provider::{Ask, Unfit};
 use crate::types::ids::ModelName;
 
 /// What goes to one candidate, and what its answer needs to come back.
@@ -23,6 +25,8 @@ pub struct Prepared {
     pub body: Bytes,
     /// What is asked.
     pub operation: Operation,
+    /// Whether the answer shall be a stream.
+    pub stream: bool,
     /// Whether client and upstream speak the same dialect, so that bytes pass unchanged.
     pub same_dialect: bool,
     /// How many edits lie between received and sent, where bytes pass.
@@ -67,27 +71,56 @@ pub enum Unprepared {
     /// The upstream has no such operation.
     #[error("the upstream has no {}", .0.as_str())]
     NotSupported(Operation),
+    /// It asks for what this vendor cannot do.
+    #[error(transparent)]
+    Unfit(#[from] Unfit),
     /// A defect of ours: edits that do not fit the body.
     #[error(transparent)]
     Misfit(#[from] splice::Misfit),
 }
 
 /// Makes a body ready for a candidate: redactions first, then the candidate's own model name and,
-/// where the dialects differ, translation.
+/// where the dialects differ, translation; what its vendor wants otherwise comes last. `headers` are the
+/// client's.
 ///
 /// # Errors
 /// [`Unprepared`]; another candidate may still take the request.
-pub fn prepare(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
+pub fn prepare(
+    inspection: &Inspection,
+    candidate: &Candidate,
+    headers: &HeaderMap,
+) -> Result<Prepared, Unprepared> {
+    let mut prepared = in_its_dialect(inspection, candidate)?;
+    let ask = Ask {
+        operation: prepared.operation,
+        model: &candidate.served_model,
+        stream: prepared.stream,
+        query: None,
+        client: headers,
+    };
+    let edits = candidate.upstream.provider.edits(&ask, &prepared.body)?;
+    prepared.body = splice::apply(&prepared.body, &edits)?;
+    prepared.splices += edits.len();
+    Ok(prepared)
+}
+
+/// The body in the dialect of the candidate.
+fn in_its_dialect(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
     let operation = inspection.index().operation();
     match (operation.family(), candidate.upstream.dialect) {
         (Family::Anthropic, Dialect::AnthropicMessages) => messages_bytes(inspection, candidate),
         (Family::OpenAi, Dialect::OpenAiChat)
-            if operation != Operation::Responses || candidate.upstream.chat.responses =>
+            if operation != Operation::Responses || chat(candidate).responses =>
         {
             openai_bytes(inspection, candidate)
         }
         (_, _) => translated(inspection, candidate),
     }
+}
+
+/// How the candidate's chat completions differ from the plain ones.
+fn chat(candidate: &Candidate) -> &ChatProfile {
+    candidate.upstream.chat(&candidate.served_model)
 }
 
 /// The name that the client asked for, where the candidate is asked for another one.
@@ -106,14 +139,16 @@ fn messages_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prep
     }
     let edited = splice::apply(index.body(), &edits)?;
     // Found in the edited body, because a redaction may lie within such a block.
-    let empty = match &*candidate.upstream.provider {
-        "anthropic" => EmptySignatures::Removed,
-        _ => EmptySignatures::Kept,
+    let empty = if candidate.upstream.signed_thinking {
+        EmptySignatures::Removed
+    } else {
+        EmptySignatures::Kept
     };
     let (removed, dropped) = foreign_thinking(&edited, empty);
     Ok(Prepared {
         body: splice::apply(&edited, &removed)?,
         operation: index.operation(),
+        stream: index.stream(),
         same_dialect: true,
         splices: edits.len() + removed.len(),
         dropped,
@@ -129,9 +164,7 @@ fn openai_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prepar
     if alias.is_some() {
         edits.push(index.model_splice(&candidate.served_model));
     }
-    let usage_edit = index
-        .usage_edit()
-        .filter(|_| candidate.upstream.chat.include_usage);
+    let usage_edit = index.usage_edit().filter(|_| chat(candidate).include_usage);
     edits.extend(usage_edit.cloned());
     edits.extend(index.store_edit().cloned());
     let input_tokens = input_tokens(index);
@@ -148,6 +181,7 @@ fn openai_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prepar
     Ok(Prepared {
         body: splice::apply(index.body(), &edits)?,
         operation: index.operation(),
+        stream: index.stream(),
         same_dialect: true,
         splices: edits.len(),
         dropped: Vec::new(),
@@ -186,15 +220,16 @@ fn translated(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared
             AnswerPlan::Messages { alias: None },
         ),
         Dialect::OpenAiChat => {
-            let chat = messages_to_chat(&messages, &candidate.served_model, &upstream.chat)?;
-            dropped.extend(chat.dropped);
-            let plan = AnswerPlan::Chat(chat.answer);
-            (chat.body, Operation::ChatCompletions, plan)
+            let asked = messages_to_chat(&messages, &candidate.served_model, chat(candidate))?;
+            dropped.extend(asked.dropped);
+            let plan = AnswerPlan::Chat(asked.answer);
+            (asked.body, Operation::ChatCompletions, plan)
         }
     };
     Ok(Prepared {
         body,
         operation,
+        stream: inspection.index().stream(),
         same_dialect: false,
         splices: edits.len(),
         dropped,

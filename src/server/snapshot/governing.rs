@@ -11,7 +11,7 @@ use crate::pipeline::decide::policies::{Policies, PolicyMistake};
 use crate::pipeline::inspect::secrets::Detectors;
 use crate::pipeline::record::prices::PriceTable;
 use crate::pipeline::record::prices::contract::{Agreed, Contract};
-use crate::pipeline::route::pattern::ModelPattern;
+use crate::types::pattern::ModelPattern;
 
 /// The extension of policy files.
 const POLICY_EXTENSION: &str = "cedar";

@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::file::{self, Chat, Config, MaxTokensField, ReasoningIn, SystemMessages, Upstream};
+use crate::config::file::{self, Config, Upstream};
 use crate::config::mistake::{Mistake, Mistakes};
 use crate::config::secret_source::SecretMissing;
-use crate::dialect::openai::profile::{self, ChatProfile};
 use crate::gateway::intake::Intake;
 use crate::gateway::models::DeclaredModel;
 use crate::gateway::snapshot::Snapshot;
@@ -14,9 +13,9 @@ use crate::gateway::trusted::TrustedProxies;
 use crate::pipeline::admit::{self, RateLimit};
 use crate::pipeline::forward::engine::Deadlines;
 use crate::pipeline::route::guard::{self, Guards};
-use crate::pipeline::route::provider::{self, LABELS};
 use crate::pipeline::route::upstream;
 use crate::server::lines::{self, NoLine};
+use crate::server::vendors::{NoVendor, Vendor, Vendors};
 use crate::telemetry::logs::{Filter, LogError};
 use crate::telemetry::metrics::Metrics;
 use crate::types::clock::{Clock as _, SystemClock};
@@ -53,9 +52,9 @@ enum CompileError {
     /// The log's filter is none.
     #[error("{0}")]
     Log(#[from] LogError),
-    /// No such provider.
-    #[error("upstream `{upstream}`: provider `{label}` is not known: use one of {}", LABELS.join(", "))]
-    Provider { upstream: String, label: String },
+    /// An upstream's provider is none, or cannot use its settings.
+    #[error("{0}")]
+    Vendor(#[from] NoVendor),
 }
 
 impl CompileError {
@@ -72,9 +71,7 @@ impl CompileError {
             Self::Secret { name, .. } => vec![config.mistake(&format!("secrets.{name}"), message)],
             Self::Log(_) => vec![config.mistake("log.filter", message)],
             Self::Line(no) => vec![config.mistake(&no.key(), message)],
-            Self::Provider { upstream, .. } => {
-                vec![config.mistake(&format!("upstream.{upstream}.provider"), message)]
-            }
+            Self::Vendor(no) => vec![config.mistake(&no.key(), message)],
         }
     }
 }
@@ -100,15 +97,23 @@ pub fn compile(
     lasting: Lasting<'_>,
 ) -> Result<Snapshot, Mistakes> {
     let mut errors = Vec::new();
-    let upstreams = config.upstreams.iter();
-    let upstreams =
-        upstreams.filter_map(|upstream| kept(compile_upstream(config, upstream, lasting), &mut errors));
+    let vendors = kept(Vendors::collect().map_err(CompileError::from), &mut errors);
+    let mut opened: Vec<(&Upstream, Vendor<'_>)> = Vec::new();
+    for upstream in &config.upstreams {
+        let Some(vendors) = &vendors else { break };
+        let vendor = vendors.of(upstream).map_err(CompileError::from);
+        opened.extend(kept(vendor, &mut errors).map(|vendor| (upstream, vendor)));
+    }
+    let upstreams = opened.iter();
+    let upstreams = upstreams.filter_map(|(upstream, vendor)| {
+        kept(compile_upstream(config, upstream, vendor, lasting), &mut errors)
+    });
     let upstreams: Vec<Arc<upstream::Upstream>> = upstreams.map(Arc::new).collect();
     let policies = kept(governing::policies(&config.policy.directory), &mut errors);
     let detectors = kept(governing::detectors(&config.secret_rules.file), &mut errors);
     let prices = kept(governing::prices(config), &mut errors);
     let lines = kept(
-        lines::compile(config, SystemClock.now()).map_err(CompileError::from),
+        lines::compile(config, &opened, SystemClock.now()).map_err(CompileError::from),
         &mut errors,
     );
     kept(
@@ -204,14 +209,10 @@ fn declared(model: &file::Model) -> DeclaredModel {
 fn compile_upstream(
     config: &Config,
     upstream: &Upstream,
+    vendor: &Vendor<'_>,
     lasting: Lasting<'_>,
 ) -> Result<upstream::Upstream, CompileError> {
     let name = upstream.name.get_ref().as_str();
-    let label = upstream.provider.get_ref().as_str();
-    let provider = provider::provider(label).ok_or_else(|| CompileError::Provider {
-        upstream: name.to_owned(),
-        label: label.to_owned(),
-    })?;
     let credential = match &upstream.api_key_secret {
         None => None,
         Some(secret) => {
@@ -224,14 +225,15 @@ fn compile_upstream(
             })?
         }
     };
+    let declaration = vendor.declaration;
     Ok(upstream::Upstream {
         name: UpstreamName::from(name),
-        provider: label.into(),
-        destination: upstream.endpoint.clone(),
-        dialect: provider.dialect,
-        scheme: provider.scheme,
-        credential,
-        chat: overridden(provider.chat, &upstream.chat),
+        label: declaration.label.clone(),
+        destination: vendor.endpoint.clone(),
+        dialect: declaration.dialect,
+        provider: vendor.open(credential)?,
+        signed_thinking: declaration.signed_thinking,
+        chat: declaration.chat.clone().with(&upstream.chat),
         trace_context: upstream.trace_context.unwrap_or(false),
         guard: lasting
             .guards
@@ -272,33 +274,5 @@ fn bearable(config: &Config, upstream: &Upstream) -> guard::Settings {
             per_second: shared.retries_per_second,
         },
         rest_max: shared.rest_max.0,
-    }
-}
-
-/// The provider's usual chat dialect with what the operator says differs.
-fn overridden(usual: ChatProfile, differs: &Chat) -> ChatProfile {
-    let max_tokens_field = differs.max_tokens_field.map(|field| match field {
-        MaxTokensField::MaxTokens => profile::MaxTokensField::MaxTokens,
-        MaxTokensField::MaxCompletionTokens => profile::MaxTokensField::MaxCompletionTokens,
-    });
-    let reasoning_in = differs.reasoning_in.map(|place| match place {
-        ReasoningIn::ReasoningContent => profile::ReasoningIn::ReasoningContent,
-        ReasoningIn::Reasoning => profile::ReasoningIn::Reasoning,
-        ReasoningIn::ThinkTags => profile::ReasoningIn::ThinkTags,
-    });
-    let system_messages = differs.system_messages.map(|place| match place {
-        SystemMessages::Anywhere => profile::SystemMessages::Anywhere,
-        SystemMessages::SingleLeading => profile::SystemMessages::SingleLeading,
-    });
-    ChatProfile {
-        max_tokens_field: max_tokens_field.unwrap_or(usual.max_tokens_field),
-        reasoning_in: reasoning_in.or(usual.reasoning_in),
-        reasoning_out: differs.reasoning_out.clone().or(usual.reasoning_out),
-        system_messages: system_messages.unwrap_or(usual.system_messages),
-        drop_params: differs.drop_params.clone().unwrap_or(usual.drop_params),
-        effort: differs.effort.unwrap_or(usual.effort),
-        max_tool_id_bytes: differs.max_tool_id_bytes.unwrap_or(usual.max_tool_id_bytes),
-        include_usage: differs.include_usage.unwrap_or(usual.include_usage),
-        responses: differs.responses.unwrap_or(usual.responses),
     }
 }

@@ -6,11 +6,11 @@ use crate::config::quantity::ByteSize;
 use crate::config::route;
 use crate::pipeline::route::balance::Balance;
 use crate::pipeline::route::conditions::Conditions;
-use crate::pipeline::route::pattern::ModelPattern;
 use crate::pipeline::route::upstream::Upstream;
 use crate::pipeline::route::{Member, Route, Routes};
 use crate::telemetry::metrics::Metrics;
 use crate::types::ids::ModelName;
+use crate::types::pattern::ModelPattern;
 
 /// The routes in their order. Upstreams are known by name: the configuration has been checked.
 pub(super) fn compile(routes: &[route::Route], upstreams: &[Arc<Upstream>], metrics: &Metrics) -> Routes {

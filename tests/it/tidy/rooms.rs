@@ -3,10 +3,11 @@
 use crate::tidy::{Source, bites, check};
 
 /// The folders of `src/` by floor.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["types"],
     &["telemetry", "dialect"],
     &["store", "journal", "tls", "vault", "egress", "config"],
+    &["provider"],
     &["pipeline"],
     &["gateway", "control", "jobs", "runner"],
     &["server"],
@@ -25,7 +26,7 @@ const STAGES: [&str; 7] = [
 ];
 
 /// Foreign crates, and all places that may name them.
-const HOMES: [(&str, &[&str]); 11] = [
+const HOMES: [(&str, &[&str]); 12] = [
     (
         "pingora_",
         &["src/gateway/", "src/pipeline/forward/", "src/server/listen.rs"],
@@ -46,6 +47,7 @@ const HOMES: [(&str, &[&str]); 11] = [
     ("rusqlite::", &["src/journal/"]),
     ("clap::", &["src/cli/"]),
     ("cedar_policy::", &["src/pipeline/decide/"]),
+    ("inventory::", &["src/provider/registry.rs"]),
     ("sd_notify::", &["src/server/service.rs"]),
     ("listenfd::", &["src/server/service.rs"]),
     ("process::Command", &["src/runner/"]),

@@ -2,7 +2,7 @@
 
 use crate::pipeline::record::prices::Served;
 use crate::pipeline::record::prices::rate::{Factor, Price};
-use crate::pipeline::route::pattern::ModelPattern;
+use crate::types::pattern::ModelPattern;
 
 /// An agreement about some models.
 #[derive(Clone, Debug)]

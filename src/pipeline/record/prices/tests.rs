@@ -6,7 +6,7 @@ use super::*;
 use crate::dialect::raw::Raw;
 use crate::dialect::{anthropic, openai};
 use crate::pipeline::record::prices::contract::Agreed;
-use crate::pipeline::route::pattern::ModelPattern;
+use crate::types::pattern::ModelPattern;
 use crate::types::price::{Millionths, WrittenPrice};
 
 /// Model; input, output, cache read, cache write of 5 minutes and of an hour; micro-dollars.
