@@ -2,6 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
+use crate::dialect::raw::Members;
+
 /// One item of a request that has no counterpart upstream.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dropped {
@@ -120,6 +122,27 @@ impl Losses {
                 kind,
                 reason,
             });
+        }
+    }
+
+    /// Reports the members of an object that nobody read.
+    pub(crate) fn unread(&mut self, place: Place<'_>, members: &Members<'_>, read: &[&str]) {
+        const UNKNOWN: &str = "unknown to the upstream";
+        for (name, value) in members
+            .iter()
+            .filter(|(name, value)| !read.contains(name) && !value.is_null())
+        {
+            let empty = matches!(value.text(), "false" | "[]" | "{}" | "\"\"");
+            match name {
+                _ if empty => {}
+                "cache_control" => self.hint(place.member(name), "the upstream caches by itself"),
+                "eager_input_streaming"
+                | "input_examples"
+                | "allowed_callers"
+                | "caller"
+                | "toolset_name" => self.hint(place.member(name), UNKNOWN),
+                _ => self.loss(place.member(name), UNKNOWN),
+            }
         }
     }
 

@@ -13,11 +13,11 @@ use crate::pipeline::translate::request::parts::{Block, join, refuse_block};
 use crate::pipeline::translate::request::{Draft, Untranslatable, refuse, server_tools};
 
 /// A tool call that wants a result.
-pub(super) struct Call<'a> {
+pub(crate) struct Call<'a> {
     /// The id in the client's request.
-    pub(super) id: Cow<'a, str>,
+    pub(crate) id: Cow<'a, str>,
     /// Where it stands: turn and block.
-    pub(super) at: (usize, usize),
+    pub(crate) at: (usize, usize),
 }
 
 /// What consecutive assistant turns come to.
@@ -77,7 +77,7 @@ impl<'a> Answer<'a> {
             "thinking" => self.add_thinking(draft, place, block),
             "redacted_thinking" => draft.losses.loss(place, "only its maker can read it"),
             "tool_use" => self.add_call(draft, place, block, at)?,
-            "fallback" => draft.losses.hint(place, "unknown to chat completions"),
+            "fallback" => draft.losses.hint(place, "unknown to the upstream"),
             kind => {
                 let told = server_tools::tell(block).ok_or_else(|| refuse_block(place, kind))?;
                 draft.losses.loss(place, "kept as plain text");

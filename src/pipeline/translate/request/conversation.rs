@@ -10,48 +10,49 @@ use bytes::BufMut;
 
 use crate::dialect::openai::profile::SystemMessages;
 use crate::dialect::raw::{Members, Raw, is_blank, put_string};
-use crate::pipeline::translate::dropped::Place;
+use crate::pipeline::translate::dropped::{Losses, Place};
 use crate::pipeline::translate::request::assistant::{self, Call};
 use crate::pipeline::translate::request::parts::{self, Block, Part, join};
 use crate::pipeline::translate::request::results::{self, Answered, Standing};
 use crate::pipeline::translate::request::{Draft, Untranslatable, refuse};
 
 /// The messages of a request.
-pub(super) struct Conversation<'a> {
-    turns: Vec<Turn<'a>>,
+pub(crate) struct Conversation<'a> {
+    pub(crate) turns: Vec<Turn<'a>>,
 }
 
 /// One message.
-pub(super) struct Turn<'a> {
-    pub(super) index: usize,
-    role: Role,
-    members: Members<'a>,
-    pub(super) content: Content<'a>,
+pub(crate) struct Turn<'a> {
+    pub(crate) index: usize,
+    pub(crate) role: Role,
+    pub(crate) members: Members<'a>,
+    pub(crate) content: Content<'a>,
 }
 
+/// Who speaks.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+pub(crate) enum Role {
     User,
     Assistant,
     System,
 }
 
 /// The content of a message.
-pub(super) enum Content<'a> {
+pub(crate) enum Content<'a> {
     /// A string, escaped.
     Text(&'a str),
     Blocks(Vec<Block<'a>>),
 }
 
 impl Turn<'_> {
-    pub(super) fn is_users(&self) -> bool {
+    pub(crate) fn is_users(&self) -> bool {
         self.role == Role::User
     }
 }
 
 impl<'a> Conversation<'a> {
     /// The names of all tools that were called.
-    pub(super) fn tool_names(&self) -> impl Iterator<Item = Cow<'a, str>> {
+    pub(crate) fn tool_names(&self) -> impl Iterator<Item = Cow<'a, str>> {
         let blocks = self.turns.iter().filter_map(|turn| match &turn.content {
             Content::Blocks(blocks) => Some(blocks),
             Content::Text(_) => None,
@@ -62,7 +63,7 @@ impl<'a> Conversation<'a> {
 }
 
 /// Reads the messages of a request.
-pub(super) fn read<'a>(request: &Members<'a>) -> Result<Conversation<'a>, Untranslatable> {
+pub(crate) fn read<'a>(request: &Members<'a>) -> Result<Conversation<'a>, Untranslatable> {
     let place = Place::Body.member("messages");
     let listed = request.get("messages").and_then(Raw::elements);
     let listed = listed.ok_or_else(|| refuse(place, "a list is wanted"))?;
@@ -181,7 +182,11 @@ fn put_leading_system(
     if let Some(system) = request.get("system") {
         match system.escaped() {
             Some(text) => texts.extend((!is_blank(text)).then_some(text)),
-            None => texts.extend(text_blocks(draft, place, &Block::read_all(place, system)?)?),
+            None => texts.extend(text_blocks(
+                &mut draft.losses,
+                place,
+                &Block::read_all(place, system)?,
+            )?),
         }
     }
     if draft.profile.system_messages == SystemMessages::SingleLeading {
@@ -189,7 +194,7 @@ fn put_leading_system(
         for turn in turns.iter().filter(|turn| turn.role == Role::System) {
             let place = messages.element(turn.index);
             draft.losses.loss(place, "moved to the beginning");
-            texts.extend(system_texts(draft, place, turn)?);
+            texts.extend(system_texts(&mut draft.losses, place, turn)?);
         }
     }
     if !texts.is_empty() {
@@ -198,20 +203,20 @@ fn put_leading_system(
     Ok(())
 }
 
-fn system_texts<'a>(
-    draft: &mut Draft<'_>,
+pub(crate) fn system_texts<'a>(
+    losses: &mut Losses,
     place: Place<'_>,
     turn: &Turn<'a>,
 ) -> Result<Vec<&'a str>, Untranslatable> {
     match &turn.content {
         Content::Text(text) => Ok((!is_blank(text)).then_some(*text).into_iter().collect()),
-        Content::Blocks(blocks) => text_blocks(draft, place.member("content"), blocks),
+        Content::Blocks(blocks) => text_blocks(losses, place.member("content"), blocks),
     }
 }
 
 /// The texts of blocks that must all be text.
-fn text_blocks<'a>(
-    draft: &mut Draft<'_>,
+pub(crate) fn text_blocks<'a>(
+    losses: &mut Losses,
     place: Place<'_>,
     blocks: &[Block<'a>],
 ) -> Result<Vec<&'a str>, Untranslatable> {
@@ -222,7 +227,7 @@ fn text_blocks<'a>(
             return Err(parts::refuse_block(place, &block.kind));
         }
         texts.extend(block.text(place, "text")?);
-        draft.report_unread(place, &block.members, &["type", "text"]);
+        losses.unread(place, &block.members, &["type", "text"]);
     }
     Ok(texts)
 }
@@ -254,7 +259,7 @@ fn put_turn<'a>(
     if turn.role == Role::System {
         if draft.profile.system_messages == SystemMessages::Anywhere {
             flush(draft, parts);
-            let texts = system_texts(draft, message, turn)?;
+            let texts = system_texts(&mut draft.losses, message, turn)?;
             if !texts.is_empty() {
                 put_text_message(draft, "system", &join(texts.into_iter()));
             }
@@ -269,7 +274,7 @@ fn put_turn<'a>(
             for (index, block) in blocks.iter().enumerate() {
                 let place = place.element(index);
                 if block.kind != "tool_result" {
-                    parts::add(draft, place, block, parts)?;
+                    parts::add(&mut draft.losses, place, block, parts)?;
                     continue;
                 }
                 match answered.standing((turn.index, index), block) {
@@ -279,7 +284,7 @@ fn put_turn<'a>(
                             .losses
                             .loss(place, "another result of the same call follows");
                     }
-                    Standing::Orphan => results::add_orphan(draft, place, block, parts)?,
+                    Standing::Orphan => results::add_orphan(&mut draft.losses, place, block, parts)?,
                 }
             }
         }

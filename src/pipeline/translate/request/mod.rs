@@ -3,13 +3,13 @@
 //! Values are copied as they are written (texts keep their escapes, schemas and inputs every byte but
 //! white space), so equal conversations give equal prefixes and the upstream's prompt cache works.
 
-mod assistant;
-mod conversation;
-mod parameters;
-mod parts;
-mod results;
-mod server_tools;
-mod tools;
+pub(crate) mod assistant;
+pub(crate) mod conversation;
+pub(crate) mod parameters;
+pub(crate) mod parts;
+pub(crate) mod results;
+pub(crate) mod server_tools;
+pub(crate) mod tools;
 
 use bytes::{BufMut, Bytes};
 
@@ -85,29 +85,7 @@ impl Draft<'_> {
 
     /// Reports the members that nobody read.
     fn report_unread(&mut self, place: Place<'_>, members: &Members<'_>, read: &[&str]) {
-        for (name, value) in members
-            .iter()
-            .filter(|(name, value)| !read.contains(name) && !value.is_null())
-        {
-            let empty = matches!(value.text(), "false" | "[]" | "{}" | "\"\"");
-            match name {
-                _ if empty => {}
-                "cache_control" => self
-                    .losses
-                    .hint(place.member(name), "the upstream caches by itself"),
-                "eager_input_streaming"
-                | "input_examples"
-                | "allowed_callers"
-                | "caller"
-                | "toolset_name" => {
-                    self.losses
-                        .hint(place.member(name), "unknown to chat completions");
-                }
-                _ => self
-                    .losses
-                    .loss(place.member(name), "unknown to chat completions"),
-            }
-        }
+        self.losses.unread(place, members, read);
     }
 
     /// About how many tokens the request is.

@@ -3,7 +3,7 @@
 use bytes::BufMut;
 
 use crate::dialect::raw::{Members, Raw, is_blank, put_string};
-use crate::pipeline::translate::dropped::Place;
+use crate::pipeline::translate::dropped::{Losses, Place};
 use crate::pipeline::translate::request::{Draft, Untranslatable, refuse};
 
 /// How many stop sequences chat completions take.
@@ -49,7 +49,7 @@ pub(super) fn put(draft: &mut Draft<'_>, request: &Members<'_>) -> Result<Asked,
 }
 
 /// Refuses what an upstream cannot do and what would be missed without a word.
-fn refuse_what_only_anthropic_runs(request: &Members<'_>) -> Result<(), Untranslatable> {
+pub(crate) fn refuse_what_only_anthropic_runs(request: &Members<'_>) -> Result<(), Untranslatable> {
     const REFUSED: [(&str, &str); 4] = [
         ("mcp_servers", "MCP servers are called by Anthropic itself"),
         ("container", "containers live at Anthropic"),
@@ -90,9 +90,25 @@ fn put_stream(draft: &mut Draft<'_>, request: &Members<'_>) -> Result<(), Untran
 
 fn put_max_tokens(draft: &mut Draft<'_>, request: &Members<'_>) -> Result<(), Untranslatable> {
     let place = Place::Body.member("max_tokens");
-    // Clients of Messages must say it; a translation into Messages leaves it unsaid where its client did.
-    let Some(limit) = request.get("max_tokens") else {
+    let Some(limit) = read_max_tokens(request)? else {
         return Ok(());
+    };
+    let field = draft.profile.max_tokens_field.as_str();
+    if draft.profile.drop_params.iter().any(|refused| refused == field) {
+        draft.losses.loss(place, "the upstream refuses it");
+        return Ok(());
+    }
+    draft.key(field);
+    draft.out.put_slice(limit.to_string().as_bytes());
+    Ok(())
+}
+
+/// The longest answer that is asked for. Clients of Messages must say it; a translation into Messages
+/// leaves it unsaid where its client did.
+pub(crate) fn read_max_tokens(request: &Members<'_>) -> Result<Option<u64>, Untranslatable> {
+    let place = Place::Body.member("max_tokens");
+    let Some(limit) = request.get("max_tokens") else {
+        return Ok(None);
     };
     let limit = limit
         .count()
@@ -102,14 +118,7 @@ fn put_max_tokens(draft: &mut Draft<'_>, request: &Members<'_>) -> Result<(), Un
                        ask for at least 1";
         return Err(refuse(place, problem));
     }
-    let field = draft.profile.max_tokens_field.as_str();
-    if draft.profile.drop_params.iter().any(|refused| refused == field) {
-        draft.losses.loss(place, "the upstream refuses it");
-        return Ok(());
-    }
-    draft.key(field);
-    draft.out.put_slice(limit.to_string().as_bytes());
-    Ok(())
+    Ok(Some(limit))
 }
 
 /// A parameter that has the same name and range on both sides.
@@ -130,27 +139,7 @@ fn put_stops(
     request: &Members<'_>,
 ) -> Result<(Vec<String>, Vec<String>), Untranslatable> {
     let place = Place::Body.member("stop_sequences");
-    let Some(value) = request.get("stop_sequences") else {
-        return Ok((Vec::new(), Vec::new()));
-    };
-    let listed = value
-        .elements()
-        .ok_or_else(|| refuse(place, "a list of strings is wanted"))?;
-    let (mut raws, mut sequences) = (Vec::new(), Vec::new());
-    for (index, raw) in listed.into_iter().enumerate() {
-        let place = place.element(index);
-        let sequence = raw.string().ok_or_else(|| refuse(place, "a string is wanted"))?;
-        if raw.escaped().is_some_and(is_blank) {
-            draft.losses.loss(place, "white space alone is no stop sequence");
-            continue;
-        }
-        if sequence.len() > STOP_BYTES_MAX || sequences.len() >= STOPS_MAX {
-            let problem = format!("at most {STOPS_MAX} stop sequences of {STOP_BYTES_MAX} bytes are taken");
-            return Err(refuse(place, problem));
-        }
-        raws.push(raw);
-        sequences.push(sequence.into_owned());
-    }
+    let (raws, sequences) = read_stops(&mut draft.losses, request)?;
     let sent = if draft.refuses("stop_sequences", "stop") {
         0
     } else {
@@ -169,7 +158,37 @@ fn put_stops(
     Ok((sequences, watched))
 }
 
-fn put_list(out: &mut Vec<u8>, values: &[Raw<'_>]) {
+/// The stop sequences of a request, as they are written and unescaped; without blank ones.
+pub(crate) fn read_stops<'a>(
+    losses: &mut Losses,
+    request: &Members<'a>,
+) -> Result<(Vec<Raw<'a>>, Vec<String>), Untranslatable> {
+    let place = Place::Body.member("stop_sequences");
+    let Some(value) = request.get("stop_sequences") else {
+        return Ok((Vec::new(), Vec::new()));
+    };
+    let listed = value
+        .elements()
+        .ok_or_else(|| refuse(place, "a list of strings is wanted"))?;
+    let (mut raws, mut sequences) = (Vec::new(), Vec::new());
+    for (index, raw) in listed.into_iter().enumerate() {
+        let place = place.element(index);
+        let sequence = raw.string().ok_or_else(|| refuse(place, "a string is wanted"))?;
+        if raw.escaped().is_some_and(is_blank) {
+            losses.loss(place, "white space alone is no stop sequence");
+            continue;
+        }
+        if sequence.len() > STOP_BYTES_MAX || sequences.len() >= STOPS_MAX {
+            let problem = format!("at most {STOPS_MAX} stop sequences of {STOP_BYTES_MAX} bytes are taken");
+            return Err(refuse(place, problem));
+        }
+        raws.push(raw);
+        sequences.push(sequence.into_owned());
+    }
+    Ok((raws, sequences))
+}
+
+pub(crate) fn put_list(out: &mut Vec<u8>, values: &[Raw<'_>]) {
     out.put_u8(b'[');
     for (index, value) in values.iter().enumerate() {
         if index > 0 {

@@ -6,30 +6,43 @@ use bytes::BufMut;
 
 use crate::dialect::raw::{Members, Raw, is_blank};
 use crate::pipeline::translate::answer::tally;
-use crate::pipeline::translate::dropped::Place;
+use crate::pipeline::translate::dropped::{Losses, Place};
 use crate::pipeline::translate::request::{Draft, Untranslatable, refuse};
 
 /// What stands between two texts that are joined: a blank line, escaped.
-pub(super) const BLANK_LINE: &str = "\\n\\n";
+pub(crate) const BLANK_LINE: &str = "\\n\\n";
 
-/// A part of a chat message.
-pub(super) enum Part<'a> {
-    /// Text, escaped.
+/// What a block comes to; all texts are escaped.
+pub(crate) enum Part<'a> {
     Text(Cow<'a, str>),
-    /// A picture, as the JSON of its part.
-    Image(Vec<u8>),
-    /// A file, likewise.
-    File(Vec<u8>),
+    /// A picture.
+    Image(Picture<'a>),
+    /// A PDF.
+    File {
+        title: Option<&'a str>,
+        data: &'a str,
+    },
 }
 
+/// Where a picture is.
+pub(crate) enum Picture<'a> {
+    /// In the request, as base64.
+    Data { media_type: &'a str, data: &'a str },
+    /// Behind an address.
+    Url(&'a str),
+}
+
+/// The only media type of files.
+pub(crate) const PDF: &str = "application/pdf";
+
 /// One block of a message.
-pub(super) struct Block<'a> {
-    pub(super) kind: Cow<'a, str>,
-    pub(super) members: Members<'a>,
+pub(crate) struct Block<'a> {
+    pub(crate) kind: Cow<'a, str>,
+    pub(crate) members: Members<'a>,
 }
 
 impl<'a> Block<'a> {
-    pub(super) fn read(place: Place<'_>, value: Raw<'a>) -> Result<Self, Untranslatable> {
+    pub(crate) fn read(place: Place<'_>, value: Raw<'a>) -> Result<Self, Untranslatable> {
         let members = value
             .members()
             .ok_or_else(|| refuse(place, "an object is wanted"))?;
@@ -40,7 +53,7 @@ impl<'a> Block<'a> {
     }
 
     /// The blocks of a list.
-    pub(super) fn read_all(place: Place<'_>, value: Raw<'a>) -> Result<Vec<Self>, Untranslatable> {
+    pub(crate) fn read_all(place: Place<'_>, value: Raw<'a>) -> Result<Vec<Self>, Untranslatable> {
         let listed = value
             .elements()
             .ok_or_else(|| refuse(place, "a string or a list is wanted"))?;
@@ -52,7 +65,7 @@ impl<'a> Block<'a> {
     }
 
     /// The escaped text under a key; `None` where it is blank.
-    pub(super) fn text(&self, place: Place<'_>, key: &str) -> Result<Option<&'a str>, Untranslatable> {
+    pub(crate) fn text(&self, place: Place<'_>, key: &str) -> Result<Option<&'a str>, Untranslatable> {
         let text = self.members.get(key).and_then(Raw::escaped);
         let text = text.ok_or_else(|| refuse(place.member(key), "a string is wanted"))?;
         Ok((!is_blank(text)).then_some(text))
@@ -60,18 +73,18 @@ impl<'a> Block<'a> {
 }
 
 /// Refuses a block that has no counterpart.
-pub(super) fn refuse_block(place: Place<'_>, kind: &str) -> Untranslatable {
+pub(crate) fn refuse_block(place: Place<'_>, kind: &str) -> Untranslatable {
     let kind: String = kind.chars().take(64).collect();
     let problem = format!(
-        "`{kind}` content cannot be sent to the upstream of this model, which speaks chat completions. \
+        "`{kind}` content cannot be sent to the upstream of this model, which is not Anthropic. \
          Remove it, or ask for a model that Anthropic serves."
     );
     refuse(place.member("type"), problem)
 }
 
 /// Adds what a block of a user, or of a tool result, becomes.
-pub(super) fn add<'a>(
-    draft: &mut Draft<'_>,
+pub(crate) fn add<'a>(
+    losses: &mut Losses,
     place: Place<'_>,
     block: &Block<'a>,
     parts: &mut Vec<Part<'a>>,
@@ -83,15 +96,15 @@ pub(super) fn add<'a>(
                     .text(place, "text")?
                     .map(|text| Part::Text(Cow::Borrowed(text))),
             );
-            draft.report_unread(place, &block.members, &["type", "text"]);
+            losses.unread(place, &block.members, &["type", "text"]);
         }
-        "image" => parts.push(image(draft, place, block)?),
-        "document" => document(draft, place, block, parts)?,
-        "search_result" => search_result(draft, place, block, parts)?,
+        "image" => parts.push(image(losses, place, block)?),
+        "document" => document(losses, place, block, parts)?,
+        "search_result" => search_result(losses, place, block, parts)?,
         "tool_reference" => {
             let name = block.text(place, "tool_name")?.unwrap_or_default();
             parts.push(Part::Text(Cow::Owned(format!("[tool: {name}]"))));
-            draft.report_unread(place, &block.members, &["type", "tool_name"]);
+            losses.unread(place, &block.members, &["type", "tool_name"]);
         }
         other => return Err(refuse_block(place, other)),
     }
@@ -111,28 +124,22 @@ fn field<'a>(place: Place<'_>, source: &Members<'a>, key: &str) -> Result<&'a st
     value.ok_or_else(|| refuse(place.member("source").member(key), "a string is wanted"))
 }
 
-fn image<'a>(draft: &mut Draft<'_>, place: Place<'_>, block: &Block<'a>) -> Result<Part<'a>, Untranslatable> {
+fn image<'a>(losses: &mut Losses, place: Place<'_>, block: &Block<'a>) -> Result<Part<'a>, Untranslatable> {
     let (source, kind) = source(place, block)?;
-    let mut part = Vec::new();
-    part.put_slice(br#"{"type":"image_url","image_url":{"url":""#);
-    match kind.as_ref() {
-        "base64" => {
-            let (media_type, data) = (
-                field(place, &source, "media_type")?,
-                field(place, &source, "data")?,
-            );
-            put_data_url(&mut part, media_type, data);
-        }
-        "url" => part.put_slice(field(place, &source, "url")?.as_bytes()),
+    let picture = match kind.as_ref() {
+        "base64" => Picture::Data {
+            media_type: field(place, &source, "media_type")?,
+            data: field(place, &source, "data")?,
+        },
+        "url" => Picture::Url(field(place, &source, "url")?),
         _ => return Err(refuse_source(place, &kind)),
-    }
-    part.put_slice(br#""}}"#);
-    draft.report_unread(place, &block.members, &["type", "source"]);
-    Ok(Part::Image(part))
+    };
+    losses.unread(place, &block.members, &["type", "source"]);
+    Ok(Part::Image(picture))
 }
 
 fn document<'a>(
-    draft: &mut Draft<'_>,
+    losses: &mut Losses,
     place: Place<'_>,
     block: &Block<'a>,
     parts: &mut Vec<Part<'a>>,
@@ -155,20 +162,17 @@ fn document<'a>(
         }
         "base64" => {
             let media_type = field(place, &source, "media_type")?;
-            if media_type != "application/pdf" {
+            if media_type != PDF {
                 return Err(refuse(
                     place.member("source").member("media_type"),
                     "application/pdf is wanted",
                 ));
             }
             parts.extend(context.map(|context| Part::Text(Cow::Borrowed(context))));
-            let mut part = Vec::new();
-            part.put_slice(br#"{"type":"file","file":{"filename":""#);
-            part.put_slice(title.unwrap_or("document.pdf").as_bytes());
-            part.put_slice(br#"","file_data":""#);
-            put_data_url(&mut part, media_type, field(place, &source, "data")?);
-            part.put_slice(br#""}}"#);
-            parts.push(Part::File(part));
+            parts.push(Part::File {
+                title,
+                data: field(place, &source, "data")?,
+            });
         }
         "content" => {
             parts.extend(
@@ -189,18 +193,18 @@ fn document<'a>(
                     if !matches!(block.kind.as_ref(), "text" | "image") {
                         return Err(refuse_block(place, &block.kind));
                     }
-                    add(draft, place, block, parts)?;
+                    add(losses, place, block, parts)?;
                 }
             }
         }
         _ => return Err(refuse_source(place, &kind)),
     }
-    draft.report_unread(place, &block.members, &["type", "source", "title", "context"]);
+    losses.unread(place, &block.members, &["type", "source", "title", "context"]);
     Ok(())
 }
 
 fn search_result<'a>(
-    draft: &mut Draft<'_>,
+    losses: &mut Losses,
     place: Place<'_>,
     block: &Block<'a>,
     parts: &mut Vec<Part<'a>>,
@@ -216,7 +220,7 @@ fn search_result<'a>(
         }
     }
     parts.push(Part::Text(Cow::Owned(join(texts.into_iter()))));
-    draft.report_unread(place, &block.members, &["type", "title", "source", "content"]);
+    losses.unread(place, &block.members, &["type", "title", "source", "content"]);
     Ok(())
 }
 
@@ -235,7 +239,7 @@ fn put_data_url(part: &mut Vec<u8>, media_type: &str, data: &str) {
 }
 
 /// Joins escaped texts by a blank line.
-pub(super) fn join<'t>(texts: impl Iterator<Item = &'t str>) -> String {
+pub(crate) fn join<'t>(texts: impl Iterator<Item = &'t str>) -> String {
     let mut joined = String::new();
     for text in texts {
         if !joined.is_empty() {
@@ -280,17 +284,39 @@ pub(super) fn put_content(draft: &mut Draft<'_>, parts: &[Part<'_>]) {
                 draft.out.put_slice(text.as_bytes());
                 draft.out.put_slice(br#""}"#);
             }
-            Part::Image(json) => {
+            Part::Image(picture) => {
                 draft.images = draft.images.saturating_add(1);
-                put_opaque(draft, json);
+                put_opaque(draft, &image_json(picture));
             }
-            Part::File(json) => {
+            Part::File { title, data } => {
+                let json = file_json(*title, data);
                 draft.images = draft.images.saturating_add(tally::pages(json.len()));
-                put_opaque(draft, json);
+                put_opaque(draft, &json);
             }
         }
     }
     draft.out.put_u8(b']');
+}
+
+fn image_json(picture: &Picture<'_>) -> Vec<u8> {
+    let mut part = Vec::new();
+    part.put_slice(br#"{"type":"image_url","image_url":{"url":""#);
+    match picture {
+        Picture::Data { media_type, data } => put_data_url(&mut part, media_type, data),
+        Picture::Url(url) => part.put_slice(url.as_bytes()),
+    }
+    part.put_slice(br#""}}"#);
+    part
+}
+
+fn file_json(title: Option<&str>, data: &str) -> Vec<u8> {
+    let mut part = Vec::new();
+    part.put_slice(br#"{"type":"file","file":{"filename":""#);
+    part.put_slice(title.unwrap_or("document.pdf").as_bytes());
+    part.put_slice(br#"","file_data":""#);
+    put_data_url(&mut part, PDF, data);
+    part.put_slice(br#""}}"#);
+    part
 }
 
 fn put_opaque(draft: &mut Draft<'_>, json: &[u8]) {

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use bytes::BufMut;
 
 use crate::dialect::raw::{Raw, put_string};
-use crate::pipeline::translate::dropped::Place;
+use crate::pipeline::translate::dropped::{Losses, Place};
 use crate::pipeline::translate::names::upstream_id;
 use crate::pipeline::translate::request::assistant::Call;
 use crate::pipeline::translate::request::conversation::{Content, Turn, put_role};
@@ -14,14 +14,14 @@ use crate::pipeline::translate::request::parts::{self, BLANK_LINE, Block, Part};
 use crate::pipeline::translate::request::{Draft, Untranslatable};
 
 /// Where a block stands: turn and block.
-pub(super) type At = (usize, usize);
+pub(crate) type At = (usize, usize);
 
 /// Where the result of each call stands. Of several the last one counts.
-pub(super) struct Answered<'a>(HashMap<Cow<'a, str>, At>);
+pub(crate) struct Answered<'a>(HashMap<Cow<'a, str>, At>);
 
 /// What a result is to the calls before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(crate) enum Standing {
     /// It answers one of them.
     Counts,
     /// Another result of the same call comes later.
@@ -31,14 +31,20 @@ pub(super) enum Standing {
 }
 
 impl<'a> Answered<'a> {
-    fn of(turns: &[Turn<'a>], calls: &[Call<'a>]) -> Self {
-        let wanted: HashSet<&str> = calls.iter().map(|call| call.id.as_ref()).collect();
+    /// Where the results of these calls stand.
+    pub(crate) fn to<'c>(turns: &[Turn<'a>], calls: impl Iterator<Item = &'c str>) -> Self {
+        let wanted: HashSet<&str> = calls.collect();
         let matched = results(turns).filter(|(_, block)| wanted.contains(call_id(block).as_ref()));
         Self(matched.map(|(at, block)| (call_id(block), at)).collect())
     }
 
+    /// Where the result of this call stands.
+    pub(crate) fn place_of(&self, id: &str) -> Option<At> {
+        self.0.get(id).copied()
+    }
+
     /// What the result at this place is.
-    pub(super) fn standing(&self, at: At, block: &Block<'_>) -> Standing {
+    pub(crate) fn standing(&self, at: At, block: &Block<'_>) -> Standing {
         match self.0.get(&call_id(block)) {
             Some(counts) if *counts == at => Standing::Counts,
             Some(_) => Standing::Superseded,
@@ -47,7 +53,8 @@ impl<'a> Answered<'a> {
     }
 }
 
-fn results<'t, 'a>(turns: &'t [Turn<'a>]) -> impl Iterator<Item = (At, &'t Block<'a>)> {
+/// All results in these turns, with their places.
+pub(crate) fn results<'t, 'a>(turns: &'t [Turn<'a>]) -> impl Iterator<Item = (At, &'t Block<'a>)> {
     turns.iter().filter(|turn| turn.is_users()).flat_map(|turn| {
         let blocks: &[Block<'a>] = if let Content::Blocks(blocks) = &turn.content {
             blocks
@@ -62,7 +69,8 @@ fn results<'t, 'a>(turns: &'t [Turn<'a>]) -> impl Iterator<Item = (At, &'t Block
     })
 }
 
-fn call_id<'a>(block: &Block<'a>) -> Cow<'a, str> {
+/// The id of the call that a result answers.
+pub(crate) fn call_id<'a>(block: &Block<'a>) -> Cow<'a, str> {
     block.members.string("tool_use_id").unwrap_or_default()
 }
 
@@ -73,16 +81,13 @@ pub(super) fn put<'a>(
     calls: &[Call<'a>],
     attachments: &mut Vec<Part<'a>>,
 ) -> Result<Answered<'a>, Untranslatable> {
-    let answered = Answered::of(turns, calls);
+    let answered = Answered::to(turns, calls.iter().map(|call| call.id.as_ref()));
     for (at, block) in results(turns) {
         if answered.standing(at, block) == Standing::Counts {
             put_result(draft, at, block, attachments)?;
         }
     }
-    for call in calls
-        .iter()
-        .filter(|call| !answered.0.contains_key(call.id.as_ref()))
-    {
+    for call in calls.iter().filter(|call| answered.place_of(&call.id).is_none()) {
         let messages = Place::Body.member("messages");
         let message = messages.element(call.at.0);
         draft.losses.loss(
@@ -114,80 +119,101 @@ fn put_result<'a>(
     let messages = Place::Body.member("messages");
     let message = messages.element(at.0);
     let content = message.member("content");
-    let (text, attached) = read_result(draft, content.element(at.1), block)?;
+    let place = content.element(at.1);
+    let told = Told::read(&mut draft.losses, place, block)?;
+    let text = told.marked(&mut draft.losses, place);
     let id = call_id(block);
-    let text = if text.is_empty() && !attached.is_empty() {
-        "[see the next message]".to_owned()
+    let text = if text.is_empty() && !told.attached.is_empty() {
+        "[see the next message]"
     } else {
-        text
+        text.as_ref()
     };
-    put_tool_message(draft, &id, &text);
-    if !attached.is_empty() {
+    put_tool_message(draft, &id, text);
+    if !told.attached.is_empty() {
         let id = upstream_id(&id, draft.profile.max_tool_id_bytes).into_owned();
         attachments.push(Part::Text(Cow::Owned(format!(
             "[from the result of tool call {id}]"
         ))));
-        attachments.extend(attached);
+        attachments.extend(told.attached);
     }
     Ok(())
 }
 
 /// A result whose call is not there: it becomes the user's text.
-pub(super) fn add_orphan<'a>(
-    draft: &mut Draft<'_>,
+pub(crate) fn add_orphan<'a>(
+    losses: &mut Losses,
     place: Place<'_>,
     block: &Block<'a>,
     parts: &mut Vec<Part<'a>>,
 ) -> Result<(), Untranslatable> {
-    draft.losses.loss(place, "the call that it answers is missing");
-    let (text, attached) = read_result(draft, place, block)?;
+    losses.loss(place, "the call that it answers is missing");
+    let told = Told::read(losses, place, block)?;
+    let text = told.marked(losses, place);
     parts.push(Part::Text(Cow::Owned(format!(
         "[result of a tool call]{BLANK_LINE}{text}"
     ))));
-    parts.extend(attached);
+    parts.extend(told.attached);
     Ok(())
 }
 
-/// The escaped text of a result, and what is no text.
-fn read_result<'a>(
-    draft: &mut Draft<'_>,
-    place: Place<'_>,
-    block: &Block<'a>,
-) -> Result<(String, Vec<Part<'a>>), Untranslatable> {
-    let mut read = Vec::new();
-    let content_place = place.member("content");
-    if let Some(content) = block.members.get("content") {
-        match content.escaped() {
-            Some(text) => read.push(Part::Text(Cow::Borrowed(text))),
-            None => {
-                for (index, block) in Block::read_all(content_place, content)?.iter().enumerate() {
-                    parts::add(draft, content_place.element(index), block, &mut read)?;
+/// What a result says.
+pub(crate) struct Told<'a> {
+    /// All text of it, escaped.
+    pub(crate) text: String,
+    /// What is no text.
+    pub(crate) attached: Vec<Part<'a>>,
+    /// Whether the call failed.
+    pub(crate) failed: bool,
+}
+
+impl<'a> Told<'a> {
+    pub(crate) fn read(
+        losses: &mut Losses,
+        place: Place<'_>,
+        block: &Block<'a>,
+    ) -> Result<Self, Untranslatable> {
+        let mut read = Vec::new();
+        let content_place = place.member("content");
+        if let Some(content) = block.members.get("content") {
+            match content.escaped() {
+                Some(text) => read.push(Part::Text(Cow::Borrowed(text))),
+                None => {
+                    for (index, block) in Block::read_all(content_place, content)?.iter().enumerate() {
+                        parts::add(losses, content_place.element(index), block, &mut read)?;
+                    }
                 }
             }
         }
-    }
-    let (mut text, mut attached) = (String::new(), Vec::new());
-    if block.members.get("is_error").and_then(Raw::boolean) == Some(true) {
-        draft
-            .losses
-            .hint(place.member("is_error"), "kept as a mark in the text");
-        text.push_str("[tool error] ");
-    }
-    let mut separator = "";
-    for part in read {
-        match part {
-            Part::Text(piece) => {
-                text.push_str(separator);
-                text.push_str(&piece);
-                separator = "\\n";
+        let (mut text, mut attached) = (String::new(), Vec::new());
+        let mut separator = "";
+        for part in read {
+            match part {
+                Part::Text(piece) => {
+                    text.push_str(separator);
+                    text.push_str(&piece);
+                    separator = "\\n";
+                }
+                other => attached.push(other),
             }
-            other => attached.push(other),
         }
+        losses.unread(
+            place,
+            &block.members,
+            &["type", "tool_use_id", "content", "is_error"],
+        );
+        Ok(Self {
+            text,
+            attached,
+            failed: block.members.get("is_error").and_then(Raw::boolean) == Some(true),
+        })
     }
-    draft.report_unread(
-        place,
-        &block.members,
-        &["type", "tool_use_id", "content", "is_error"],
-    );
-    Ok((text, attached))
+
+    /// The text, with a mark where the call failed.
+    fn marked(&self, losses: &mut Losses, place: Place<'_>) -> Cow<'_, str> {
+        if !self.failed {
+            return Cow::Borrowed(&self.text);
+        }
+        losses.hint(place.member("is_error"), "kept as a mark in the text");
+        Cow::Owned(format!("[tool error] {}", self.text))
+    }
 }

@@ -7,7 +7,7 @@ use crate::dialect::raw::{Members, Raw, compact, escape, is_blank};
 use crate::pipeline::translate::request::parts::{BLANK_LINE, Block};
 
 /// The escaped text of such a block; `None` where it is none, empty where nothing can be told.
-pub(super) fn tell(block: &Block<'_>) -> Option<String> {
+pub(crate) fn tell(block: &Block<'_>) -> Option<String> {
     let members = &block.members;
     match block.kind.as_ref() {
         "server_tool_use" | "mcp_tool_use" => {

@@ -9,13 +9,14 @@ use crate::pipeline::translate::dropped::Place;
 use crate::pipeline::translate::request::{Draft, Untranslatable, refuse};
 
 /// One tool of the request.
-pub(super) struct Tool<'a> {
-    members: Members<'a>,
+pub(crate) struct Tool<'a> {
+    pub(crate) members: Members<'a>,
     name: Cow<'a, str>,
-    schema: Schema<'a>,
+    pub(crate) schema: Schema<'a>,
 }
 
-enum Schema<'a> {
+/// The schema of a tool's input.
+pub(crate) enum Schema<'a> {
     /// The client's own.
     Given(Raw<'a>),
     /// Known by the tool's type; the client runs it.
@@ -23,7 +24,7 @@ enum Schema<'a> {
 }
 
 impl<'a> Tool<'a> {
-    pub(super) fn name(&self) -> Cow<'a, str> {
+    pub(crate) fn name(&self) -> Cow<'a, str> {
         self.name.clone()
     }
 }
@@ -48,7 +49,7 @@ const IMPLIED: [(&str, &str, &str); 3] = [
 ];
 
 /// The tools of a request.
-pub(super) fn read<'a>(request: &Members<'a>) -> Result<Vec<Tool<'a>>, Untranslatable> {
+pub(crate) fn read<'a>(request: &Members<'a>) -> Result<Vec<Tool<'a>>, Untranslatable> {
     let place = Place::Body.member("tools");
     let Some(value) = request.get("tools") else {
         return Ok(Vec::new());
