@@ -10,6 +10,7 @@ pub mod splice;
 pub mod sse;
 
 pub mod anthropic;
+pub mod gemini;
 pub mod openai;
 
 use serde::Deserialize;

@@ -18,7 +18,7 @@ use tollgate::pipeline::inspect::inspection::{Actions, FingerprintKey, inspect};
 use tollgate::pipeline::inspect::secrets::Detectors;
 use tollgate::pipeline::translate::{
     ChatBytes, CompletionName, Ending, Progress, Reader, ResponseBytes, Rewriter, Telling, chat_to_messages,
-    messages_to_chat,
+    count_to_gemini, messages_to_chat, messages_to_gemini,
 };
 use tollgate::types::ids::ModelName;
 use tollgate::types::secret::Secret;
@@ -138,7 +138,37 @@ pub fn translate(data: &[u8]) {
             }
         }
     }
+    translate_to_gemini(data);
     translate_back(data);
+}
+
+/// Requests to Gemini: what comes out has contents in turn, and as many results as calls.
+fn translate_to_gemini(data: &[u8]) {
+    let model = ModelName::from("gemini-3-pro");
+    if let Ok((body, _)) = count_to_gemini(data, &model) {
+        assert_is_json(&body);
+    }
+    let Ok(sent) = messages_to_gemini(data, &model) else {
+        return;
+    };
+    assert_is_json(data);
+    assert_is_json(&sent.body);
+    let Ok(sent) = serde_json::from_slice::<Value>(&sent.body) else {
+        return;
+    };
+    let contents = sent["contents"].as_array().expect("a list of contents");
+    let count = |content: &Value, kind: &str| {
+        let parts = content["parts"].as_array().expect("a list of parts");
+        parts.iter().filter(|part| part.get(kind).is_some()).count()
+    };
+    for pair in contents.windows(2) {
+        assert!(pair[0]["role"] != "user" || pair[1]["role"] == "model", "in turn");
+        assert_eq!(
+            count(&pair[0], "functionCall"),
+            count(&pair[1], "functionResponse"),
+            "answered"
+        );
+    }
 }
 
 /// The other direction: what comes out is a Messages request for the model that was named.
@@ -218,7 +248,25 @@ pub fn stream(data: &[u8]) {
         let passed = out.trim_ascii_end();
         assert_eq!(stream.get(..passed.len()), Some(passed), "bytes pass as they are");
     }
+    stream_of_gemini(data);
     stream_of_chunks(data);
+}
+
+/// The same for answers of Gemini.
+fn stream_of_gemini(data: &[u8]) {
+    let [cut, options, stream @ ..] = data else { return };
+    let sizes = [usize::from(*cut).max(1), stream.len().max(1)];
+    let request = if options & 1 == 0 { PLAIN } else { WATCHING };
+    let sent = messages_to_gemini(request.as_bytes(), &ModelName::from("gemini-3-pro"));
+    let context = sent.unwrap_or_else(|_| panic!("our own request is good")).answer;
+    let [cut, whole] = sizes.map(|size| {
+        let (out, progress) = rewritten(Rewriter::gemini(context.clone(), "msg_1"), stream, size);
+        let out = without_halves(&out);
+        let events = decode(out.as_bytes()).unwrap_or_else(|error| panic!("{error}: {out}"));
+        check_grammar(&events).unwrap_or_else(|error| panic!("{error}: {out}"));
+        (of_stream(&events), progress)
+    });
+    assert_eq!(cut, whole, "the cut matters");
 }
 
 /// The same for clients of chat completions.

@@ -1,15 +1,20 @@
-//! The signature that we give to thinking of models that sign nothing.
+//! The signatures that we give to thinking of other vendors' models.
 //!
 //! Clients send thinking blocks back with their signature, also to another model later on. A real
 //! Anthropic model refuses a foreign signature for the rest of the conversation, so ours must be
-//! recognisable. It can carry the text of a thinking block that the client asked to be hidden but that
-//! the upstream wants back.
+//! recognisable. A signature can carry the text of a thinking block that the client asked to be hidden
+//! but that the upstream wants back, and what an upstream itself wants back with the parts around it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+use crate::dialect::raw::{Members, put_string};
+
 /// How every signature of ours begins.
 const PREFIX: &str = "tg1.";
+
+/// How signatures go on that carry thought signatures of Gemini.
+const GEMINI: &str = "gemini.";
 
 /// The longest hidden text that a signature carries; a longer one is dropped.
 pub const HIDDEN_BYTES_MAX: usize = 256 << 10;
@@ -40,6 +45,58 @@ pub fn is_unsigned(signature: &str) -> bool {
     signature.is_empty() || signature.starts_with(PREFIX)
 }
 
+/// Signatures of a vendor, and the parts of its answer that they belong to.
+///
+/// The Messages API knows signatures of thinking only; where a vendor signs a text or a call, the
+/// thinking block that stands beside it carries the signature, and is made for it where there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Carried {
+    /// Of the thinking itself.
+    pub own: Option<String>,
+    /// Of the text before the thinking.
+    pub prior: Option<String>,
+    /// Of the text or call behind it.
+    pub next: Option<String>,
+}
+
+impl Carried {
+    /// Whether nothing is carried.
+    pub const fn is_empty(&self) -> bool {
+        self.own.is_none() && self.prior.is_none() && self.next.is_none()
+    }
+
+    /// The signature that carries these.
+    pub fn seal(&self) -> String {
+        let mut json = vec![b'{'];
+        let all = [("own", &self.own), ("prior", &self.prior), ("next", &self.next)];
+        for (name, value) in all {
+            if let Some(value) = value {
+                if json.len() > 1 {
+                    json.push(b',');
+                }
+                put_string(&mut json, name);
+                json.push(b':');
+                put_string(&mut json, value);
+            }
+        }
+        json.push(b'}');
+        format!("{PREFIX}{GEMINI}{}", URL_SAFE_NO_PAD.encode(json))
+    }
+
+    /// What a signature carries, where it is one of these.
+    pub fn open(signature: &str) -> Option<Self> {
+        let carried = signature.strip_prefix(PREFIX)?.strip_prefix(GEMINI)?;
+        let json = String::from_utf8(URL_SAFE_NO_PAD.decode(carried).ok()?).ok()?;
+        let members = Members::read(&json)?;
+        let value = |name| members.string(name).map(std::borrow::Cow::into_owned);
+        Some(Self {
+            own: value("own"),
+            prior: value("prior"),
+            next: value("next"),
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,7 +115,26 @@ mod tests {
     fn foreign_signatures_are_left_alone() {
         for foreign in ["EqQBCkYIBxgCKkA", "gw-opaque-1", "tg1"] {
             assert_eq!((open(foreign), is_unsigned(foreign)), (None, false));
+            assert_eq!(Carried::open(foreign), None);
         }
         assert!(is_unsigned(""));
+    }
+
+    #[test]
+    fn carried_signatures_come_back_and_are_no_hidden_text() {
+        let some = |text: &str| Some(text.to_owned());
+        let carried = Carried {
+            own: some("AB+/=="),
+            prior: None,
+            next: some("\"ü"),
+        };
+        for carried in [carried, Carried::default()] {
+            let sealed = carried.seal();
+            assert_eq!(Carried::open(&sealed).as_ref(), Some(&carried));
+            assert_eq!(open(&sealed), None);
+            assert!(is_unsigned(&sealed) && begins(sealed.as_bytes()));
+        }
+        assert_eq!(Carried::open(&seal("x")), None);
+        assert_eq!(Carried::open("tg1.gemini.!"), None);
     }
 }

@@ -15,6 +15,8 @@ pub struct Complaint {
     pub prompt_tokens: Option<u64>,
     /// The size of the context window, likewise.
     pub context_tokens: Option<u64>,
+    /// Seconds after which to ask again, where the body tells (`google.rpc.RetryInfo`).
+    pub retry_after_s: Option<u64>,
 }
 
 impl Complaint {
@@ -96,9 +98,14 @@ fn of_members(error: &Members<'_>) -> Complaint {
         .iter()
         .find_map(|key| error.get(key))
         .map(message_of);
+    let details = error.get("details").and_then(Raw::elements).unwrap_or_default();
+    let details: Vec<_> = details.into_iter().filter_map(Raw::members).collect();
+    // Google names the cause in `google.rpc.ErrorInfo`.
+    let reasons = details.iter().filter_map(|detail| detail.string("reason"));
     let words = ["code", "type", "status"]
         .iter()
-        .filter_map(|key| error.string(key));
+        .filter_map(|key| error.string(key))
+        .chain(reasons);
     let number = ["code", "status", "status_code"].iter().find_map(|key| {
         // Some send their numbers as strings.
         error.count(key).or_else(|| error.string(key)?.parse().ok())
@@ -109,7 +116,19 @@ fn of_members(error: &Members<'_>) -> Complaint {
         number,
         prompt_tokens: error.count("n_prompt_tokens"),
         context_tokens: error.count("n_ctx"),
+        retry_after_s: details.iter().find_map(retry_delay_s),
     }
+}
+
+/// The whole seconds of a `retryDelay`, which is a duration like `17s` or `1.5s`.
+fn retry_delay_s(detail: &Members<'_>) -> Option<u64> {
+    let delay = detail.string("retryDelay")?;
+    let (whole, fraction) = delay.strip_suffix('s')?.split_once('.').map_or_else(
+        || (delay.trim_end_matches('s'), false),
+        |(whole, fraction)| (whole, fraction.bytes().any(|digit| digit != b'0')),
+    );
+    let whole: u64 = whole.parse().ok()?;
+    whole.checked_add(u64::from(fraction))
 }
 
 /// A message, which FastAPI gives as a list of objects with `msg`.
@@ -175,10 +194,33 @@ mod tests {
             "base_resp",
             Some(1008),
         );
+        check(
+            r#"{"error":{"code":400,"message":"m","status":"INVALID_ARGUMENT","details":[{"@type":
+                "type.googleapis.com/google.rpc.ErrorInfo","reason":"API_KEY_INVALID"}]}}"#,
+            "m",
+            "api_key_invalid",
+            Some(400),
+        );
         check("<html><body>502</body></html>", "", "", None);
         check("upstream connect error", "upstream connect error", "", None);
         check("", "", "", None);
         check("[]", "", "", None);
+    }
+
+    #[test]
+    fn googles_delay_is_rounded_up_to_seconds() {
+        let check = |delay: &str, seconds| {
+            let detail =
+                format!(r#"{{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"{delay}"}}"#);
+            let body = format!(r#"{{"error":{{"code":429,"message":"m","details":[7,{detail}]}}}}"#);
+            assert_eq!(in_error_body(&body).retry_after_s, seconds, "{delay}");
+        };
+        check("17s", Some(17));
+        check("1.5s", Some(2));
+        check("2.000s", Some(2));
+        check("0s", Some(0));
+        check("soon", None);
+        check("-1s", None);
     }
 
     #[test]

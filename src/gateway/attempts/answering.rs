@@ -208,13 +208,19 @@ impl Attempts<'_> {
         if !body.is_empty() {
             answer.release().await;
         }
-        if let (Some(cause), Some(after)) = (Cause::of_status(status), retry_after.as_deref()) {
+        let dialect = candidate.upstream.dialect;
+        let client = self.envelope.operation.family();
+        let error = upstream_error(client, dialect, status, retry_after.as_deref(), &body);
+        // Some say when to come back in the body only.
+        let told = match &error {
+            ClientError::Own(fault) => fault.retry_after.as_deref(),
+            ClientError::Relay { .. } => None,
+        };
+        if let (Some(cause), Some(after)) = (Cause::of_status(status), retry_after.as_deref().or(told)) {
             let guard = &candidate.upstream.guard;
             guard.rest(&candidate.served_model, cause, after);
         }
-        let dialect = candidate.upstream.dialect;
-        let client = self.envelope.operation.family();
-        match upstream_error(client, dialect, status, retry_after.as_deref(), &body) {
+        match error {
             ClientError::Relay { status } => Reply::Relay {
                 status,
                 body,

@@ -13,6 +13,7 @@ pub mod from_chat;
 pub(crate) mod names;
 pub mod prepare;
 pub mod request;
+pub mod to_gemini;
 pub mod to_messages;
 
 pub mod answer;
@@ -24,10 +25,11 @@ use bytes::{Bytes, BytesMut};
 
 pub use crate::dialect::anthropic::error::ErrorKind;
 pub use crate::dialect::openai::profile::ChatProfile;
+pub use crate::pipeline::translate::answer::answer_stream::AnswerStream;
 pub use crate::pipeline::translate::answer::chat::chat_json;
-pub use crate::pipeline::translate::answer::chat_stream::ChatStream;
 pub use crate::pipeline::translate::answer::context::AnswerContext;
 pub use crate::pipeline::translate::answer::fault::Fault;
+pub use crate::pipeline::translate::answer::gemini::{gemini_count, gemini_json};
 pub use crate::pipeline::translate::answer::messages::messages_json;
 pub use crate::pipeline::translate::answer::messages_stream::MessagesStream;
 pub use crate::pipeline::translate::answer::observed::{Observed, Outcome};
@@ -43,6 +45,7 @@ pub use crate::pipeline::translate::answer::{Ending, Progress};
 pub use crate::pipeline::translate::dropped::{Dropped, DroppedKind, dropped_header};
 pub use crate::pipeline::translate::from_chat::chat_to_messages;
 pub use crate::pipeline::translate::request::{ChatRequest, Untranslatable, messages_to_chat};
+pub use crate::pipeline::translate::to_gemini::{GeminiRequest, count_to_gemini, messages_to_gemini};
 pub use crate::pipeline::translate::to_messages::{MessagesRequest, Reader};
 pub use crate::pipeline::translate::upstream_error::{ClientError, upstream_error};
 use crate::types::ids::ModelName;
@@ -52,8 +55,8 @@ use crate::types::ids::ModelName;
 pub enum Rewriter {
     /// Both speak Messages: bytes pass.
     Messages(Box<MessagesStream>),
-    /// The client speaks Messages, the upstream chat completions.
-    Chat(Box<ChatStream>),
+    /// The client speaks Messages, the upstream another dialect.
+    Answer(Box<AnswerStream>),
     /// Both speak the same of OpenAI's API: bytes pass.
     OpenAi(Box<BytesStream>),
     /// What another rewriter makes Messages of, told to a client of another API.
@@ -65,7 +68,7 @@ macro_rules! stream {
     ($rewriter:expr, $stream:ident => $call:expr) => {
         match $rewriter {
             Rewriter::Messages($stream) => $call,
-            Rewriter::Chat($stream) => $call,
+            Rewriter::Answer($stream) => $call,
             Rewriter::OpenAi($stream) => $call,
             Rewriter::Told($stream) => $call,
         }
@@ -80,7 +83,12 @@ impl Rewriter {
 
     /// For a chat-completions upstream; the client's message gets this id.
     pub fn chat(context: AnswerContext, message_id: impl Into<String>) -> Self {
-        Self::Chat(Box::new(ChatStream::new(context, message_id)))
+        Self::Answer(Box::new(AnswerStream::chat(context, message_id)))
+    }
+
+    /// For a Gemini upstream; the client's message gets this id.
+    pub fn gemini(context: AnswerContext, message_id: impl Into<String>) -> Self {
+        Self::Answer(Box::new(AnswerStream::gemini(context, message_id)))
     }
 
     /// For chat completions on both sides.
@@ -126,7 +134,7 @@ impl Rewriter {
         match self {
             Self::Messages(_) => false,
             Self::Told(stream) => stream.awaiting_tail(),
-            Self::Chat(stream) => stream.awaiting_tail(),
+            Self::Answer(stream) => stream.awaiting_tail(),
             Self::OpenAi(stream) => stream.awaiting_tail(),
         }
     }

@@ -27,7 +27,30 @@ pub(crate) struct Names {
 impl Names {
     /// The table for these names. Those that fit keep their spelling; no two become equal.
     pub(crate) fn of<'n>(names: impl Iterator<Item = Cow<'n, str>>) -> Self {
-        let (fitting, others): (Vec<_>, Vec<_>) = names.partition(|name| fits(name, NAME_BYTES_MAX));
+        Self::fitting(names, |name| fits(name, NAME_BYTES_MAX), shorten)
+    }
+
+    /// The same for Gemini, where names begin with a letter or an underscore.
+    pub(crate) fn for_gemini<'n>(names: impl Iterator<Item = Cow<'n, str>>) -> Self {
+        let begins = |name: &str| name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        let shorten = |name: &str, salt| {
+            let short = shorten(name, salt);
+            if begins(&short) {
+                return short;
+            }
+            // The last of the stem makes room for the first letter.
+            let (stem, hash) = short.split_at(short.len().saturating_sub(9));
+            format!("_{}{hash}", stem.get(..STEM_BYTES - 1).unwrap_or(stem))
+        };
+        Self::fitting(names, |name| fits(name, NAME_BYTES_MAX) && begins(name), shorten)
+    }
+
+    fn fitting<'n>(
+        names: impl Iterator<Item = Cow<'n, str>>,
+        fits: impl Fn(&str) -> bool,
+        shorten: impl Fn(&str, u32) -> String,
+    ) -> Self {
+        let (fitting, others): (Vec<_>, Vec<_>) = names.partition(|name| fits(name));
         let fitting: HashSet<_> = fitting.into_iter().collect();
         let mut table = Self::default();
         for name in others {
@@ -167,6 +190,25 @@ mod tests {
         assert_eq!(names.sent(imitation), imitation);
         assert_ne!(names.sent("a.b"), imitation);
         assert_eq!(names.restored(names.sent("a.b")), "a.b");
+    }
+
+    #[test]
+    fn names_for_gemini_begin_with_a_letter() {
+        let long = "1".repeat(80);
+        let names = Names::for_gemini(
+            [long.as_str(), "-a", "9", "_a", "b"]
+                .into_iter()
+                .map(Cow::Borrowed),
+        );
+        for name in [long.as_str(), "-a", "9", "_a", "b"] {
+            let sent = names.sent(name);
+            assert!(
+                fits(sent, 64) && !sent.starts_with(|c: char| c == '-' || c.is_ascii_digit()),
+                "{sent}"
+            );
+            assert_eq!(names.restored(sent), name);
+        }
+        assert_eq!((names.sent("_a"), names.sent("b")), ("_a", "b"));
     }
 
     #[test]

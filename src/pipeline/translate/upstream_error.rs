@@ -48,15 +48,18 @@ pub fn upstream_error(
     if is_told && client == Family::OpenAi && fault.message != REFUSED && is_openai_envelope(&text) {
         return ClientError::Relay { status };
     }
-    if matches!(
-        fault.kind,
-        ErrorKind::RateLimit | ErrorKind::Overloaded | ErrorKind::Api
-    ) {
-        fault.retry_after = retry_after
-            .filter(|value| is_retry_after(value))
-            .map(str::to_owned);
+    if let Some(value) = retry_after.filter(|value| is_retry_after(value) && is_retried(fault.kind)) {
+        fault.retry_after = Some(value.to_owned());
     }
     ClientError::Own(fault)
+}
+
+/// Whether asking again may help.
+fn is_retried(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::RateLimit | ErrorKind::Overloaded | ErrorKind::Api
+    )
 }
 
 fn is_relayed_to_anthropic(text: &str) -> bool {
@@ -105,7 +108,7 @@ fn classify(complaint: &Complaint, status: Option<u16>) -> Fault {
 }
 
 /// Words that name a cause. They tell more than the status, which a proxy may have chosen.
-const CAUSES: [(&str, ErrorKind); 14] = [
+const CAUSES: [(&str, ErrorKind); 15] = [
     ("insufficient_quota", ErrorKind::Billing),
     ("insufficient_balance", ErrorKind::Billing),
     ("billing", ErrorKind::Billing),
@@ -114,6 +117,7 @@ const CAUSES: [(&str, ErrorKind); 14] = [
     ("slow_down", ErrorKind::Overloaded),
     ("rate_limit", ErrorKind::RateLimit),
     ("invalid_api_key", ErrorKind::Authentication),
+    ("api_key_invalid", ErrorKind::Authentication),
     ("authentication", ErrorKind::Authentication),
     ("permission", ErrorKind::Permission),
     ("model_not_found", ErrorKind::NotFound),
@@ -181,6 +185,9 @@ fn told(mut fault: Fault, complaint: &Complaint, status: Option<u16>) -> Fault {
         (true, Some(status)) => format!("the upstream answered with status {status} and no message"),
         (true, None) => "the upstream reported an error without a message".to_owned(),
     };
+    if is_retried(fault.kind) {
+        fault.retry_after = complaint.retry_after_s.map(|seconds| seconds.to_string());
+    }
     fault
 }
 
@@ -333,6 +340,44 @@ mod tests {
             None
         );
         assert_eq!(after(400, b"{}", "7"), None);
+    }
+
+    #[test]
+    fn google_tells_the_cause_and_the_delay_inside_the_body() {
+        let delay = r#"{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"16.2s"}"#;
+        let body = format!(
+            r#"[{{"error":{{"code":429,"message":"m","status":"RESOURCE_EXHAUSTED","details":[{delay}]}}}}]"#
+        );
+        let told = |retry_after| match upstream_error(
+            Family::Anthropic,
+            Dialect::OpenAiChat,
+            429,
+            retry_after,
+            body.as_bytes(),
+        ) {
+            ClientError::Own(fault) => (fault.kind, fault.retry_after),
+            relayed @ ClientError::Relay { .. } => panic!("{relayed:?}"),
+        };
+        assert_eq!(told(None), (ErrorKind::RateLimit, Some("17".to_owned())));
+        assert_eq!(
+            told(Some("3")).1.as_deref(),
+            Some("3"),
+            "a header says it more plainly"
+        );
+        let key = r#"{"error":{"code":400,"message":"API key not valid.","status":"INVALID_ARGUMENT",
+            "details":[{"reason":"API_KEY_INVALID"}]}}"#;
+        assert_eq!(own(Dialect::OpenAiChat, 400, key).message, REFUSED);
+        for (status, word, kind) in [
+            (400, "FAILED_PRECONDITION", ErrorKind::InvalidRequest),
+            (403, "PERMISSION_DENIED", ErrorKind::Api),
+            (404, "NOT_FOUND", ErrorKind::NotFound),
+            (500, "INTERNAL", ErrorKind::Api),
+            (503, "UNAVAILABLE", ErrorKind::Overloaded),
+            (504, "DEADLINE_EXCEEDED", ErrorKind::Timeout),
+        ] {
+            let body = format!(r#"{{"error":{{"code":{status},"message":"m","status":"{word}"}}}}"#);
+            assert_eq!(own(Dialect::OpenAiChat, status, &body).kind, kind, "{word}");
+        }
     }
 
     #[test]

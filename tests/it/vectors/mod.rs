@@ -13,6 +13,7 @@ pub mod format;
 mod aborted;
 mod bytes;
 mod chat;
+mod gemini;
 mod mock;
 mod run;
 mod splits;

@@ -26,7 +26,7 @@ impl Random {
         usize::try_from(drawn).unwrap() % limit
     }
 
-    fn pick<'t>(&mut self, from: &[&'t str]) -> &'t str {
+    pub fn pick<'t>(&mut self, from: &[&'t str]) -> &'t str {
         from[self.below(from.len())]
     }
 }

@@ -9,7 +9,9 @@ use std::collections::{HashSet, VecDeque};
 use bytes::{BufMut, BytesMut};
 
 use crate::dialect::anthropic::event::BlockIndex;
+use crate::dialect::anthropic::signature::Carried;
 use crate::dialect::openai::answer::ToolDelta;
+use crate::dialect::raw::is_blank;
 use crate::pipeline::translate::answer::call::Call;
 use crate::pipeline::translate::answer::fault::Fault;
 use crate::pipeline::translate::answer::passage::{Hiding, Passage};
@@ -42,6 +44,12 @@ pub(crate) struct Blocks {
     /// All bytes of prose and arguments, for the estimate of output tokens.
     seen_bytes: u64,
     hiding: Hiding,
+    /// Whether the upstream signs what must come back.
+    signs: bool,
+    /// The signature of a text that no thinking stands before.
+    unplaced: Option<String>,
+    /// Whether anything but thinking and white space has come.
+    has_answer: bool,
 }
 
 #[derive(Debug)]
@@ -57,6 +65,28 @@ impl Blocks {
             hiding,
             ..Self::default()
         }
+    }
+
+    /// The same for an upstream that signs what must come back.
+    pub(crate) fn signed(hiding: Hiding) -> Self {
+        Self {
+            signs: true,
+            ..Self::new(hiding)
+        }
+    }
+
+    pub(crate) const fn hiding(&self) -> Hiding {
+        self.hiding
+    }
+
+    /// Whether there is any text or call.
+    pub(crate) const fn has_answer(&self) -> bool {
+        self.has_answer
+    }
+
+    /// The index of a call that comes in one piece.
+    pub(crate) fn next_call(&self) -> u64 {
+        size(self.calls.len())
     }
 
     /// Tool calls whose name is known.
@@ -84,10 +114,14 @@ impl Blocks {
     /// Takes a piece of prose, escaped.
     pub(crate) fn prose(&mut self, kind: Kind, escaped: &str) -> Result<(), Fault> {
         self.count(escaped)?;
+        self.has_answer |= kind == Kind::Text && !is_blank(escaped);
         match self.queue.back_mut() {
-            Some(Block::Prose(tail)) if tail.kind() == kind => tail.take(escaped, self.hiding),
+            Some(Block::Prose(tail)) if tail.kind() == kind && !tail.is_signed() => {
+                tail.take(escaped, self.hiding);
+            }
             _ => {
-                let mut passage = Passage::new(kind);
+                let carries = self.signs && kind == Kind::Thinking;
+                let mut passage = Passage::new(kind, carries.then(Carried::default));
                 passage.take(escaped, self.hiding);
                 self.queue.push_back(Block::Prose(passage));
             }
@@ -95,9 +129,58 @@ impl Blocks {
         Ok(())
     }
 
+    /// The thinking that came last is signed.
+    pub(crate) fn sign_thinking(&mut self, signature: &str) -> Result<(), Fault> {
+        self.count(signature)?;
+        if let Some(carried) = self.last_carried() {
+            carried.own = Some(signature.to_owned());
+        }
+        Ok(())
+    }
+
+    /// The text that comes next, or came last, is signed. The thinking before it carries the signature;
+    /// without any, the thinking that is made for the next call does. A text alone stays unsigned, because
+    /// a block behind it would hide it from clients that read the last one.
+    pub(crate) fn sign_text(&mut self, signature: &str) -> Result<(), Fault> {
+        self.count(signature)?;
+        match self.last_carried() {
+            Some(carried) => carried.next = Some(signature.to_owned()),
+            None => self.unplaced = Some(signature.to_owned()),
+        }
+        Ok(())
+    }
+
+    /// The call that comes next is signed, or a text before it is: thinking carries the signatures, and
+    /// is made for it where there is none.
+    pub(crate) fn sign_call(&mut self, signature: Option<&str>) -> Result<(), Fault> {
+        let (prior, next) = (self.unplaced.take(), signature.map(str::to_owned));
+        if prior.is_none() && next.is_none() {
+            return Ok(());
+        }
+        self.count(signature.unwrap_or_default())?;
+        if self.last_carried().is_none_or(|carried| carried.next.is_some()) {
+            let passage = Passage::new(Kind::Thinking, Some(Carried::default()));
+            self.queue.push_back(Block::Prose(passage));
+        }
+        if let Some(carried) = self.last_carried() {
+            carried.prior = prior;
+            carried.next = next;
+        }
+        Ok(())
+    }
+
+    /// What the thinking carries that came last, if nothing came behind it.
+    fn last_carried(&mut self) -> Option<&mut Carried> {
+        match self.queue.back_mut() {
+            Some(Block::Prose(passage)) => passage.carried(),
+            _ => None,
+        }
+    }
+
     /// Takes a piece of a tool call.
     pub(crate) fn tool(&mut self, delta: &ToolDelta<'_>) -> Result<(), Fault> {
         self.count(&delta.arguments)?;
+        self.has_answer = true;
         let nth = match self.call_of(delta) {
             Some(nth) => nth,
             None if self.calls.len() >= CALLS_MAX => {

@@ -11,8 +11,9 @@ pub mod observed;
 pub mod messages;
 pub mod messages_stream;
 
+pub mod answer_stream;
 pub mod chat;
-pub mod chat_stream;
+pub mod gemini;
 pub(crate) mod reading;
 
 pub mod openai;
@@ -21,6 +22,7 @@ pub mod told;
 pub(crate) mod arguments;
 pub(crate) mod blocks;
 pub(crate) mod call;
+pub(crate) mod finish;
 pub(crate) mod passage;
 pub(crate) mod prose;
 pub mod tally;

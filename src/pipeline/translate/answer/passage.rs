@@ -7,7 +7,7 @@ use bytes::{BufMut, BytesMut};
 use crate::dialect::anthropic::event::{
     BlockIndex, Delta, put_block_stop, put_delta, put_text_start, put_thinking_start,
 };
-use crate::dialect::anthropic::signature::{self, HIDDEN_BYTES_MAX};
+use crate::dialect::anthropic::signature::{self, Carried, HIDDEN_BYTES_MAX};
 use crate::dialect::raw::{is_blank, unescape};
 use crate::pipeline::translate::answer::prose::Kind;
 
@@ -34,12 +34,16 @@ pub(super) struct Passage {
     hidden_is_too_long: bool,
     /// Whether only white space has come: such a passage never becomes a block.
     blank: bool,
+    /// Signatures of the upstream, where it signs.
+    carried: Option<Carried>,
     open: Option<BlockIndex>,
 }
 
 impl Passage {
-    pub(super) const fn new(kind: Kind) -> Self {
+    /// A passage; with `carried`, its signature carries what the upstream signed.
+    pub(super) const fn new(kind: Kind, carried: Option<Carried>) -> Self {
         Self {
+            carried,
             kind,
             held: String::new(),
             hidden: String::new(),
@@ -53,8 +57,19 @@ impl Passage {
         self.kind
     }
 
-    pub(super) const fn is_blank(&self) -> bool {
-        self.blank
+    /// Whether there is nothing to make a block of.
+    pub(super) fn is_blank(&self) -> bool {
+        self.blank && self.carried.as_ref().is_none_or(Carried::is_empty)
+    }
+
+    /// The signatures that it carries, where it is thinking of an upstream that signs.
+    pub(super) const fn carried(&mut self) -> Option<&mut Carried> {
+        self.carried.as_mut()
+    }
+
+    /// Whether it is complete, because what it carries belongs to it as it is.
+    pub(super) fn is_signed(&self) -> bool {
+        self.carried.as_ref().is_some_and(|carried| !carried.is_empty())
     }
 
     pub(super) const fn held_bytes(&self) -> usize {
@@ -76,7 +91,7 @@ impl Passage {
     }
 
     pub(super) fn show(&mut self, out: &mut BytesMut, next_index: &mut BlockIndex) {
-        if self.blank {
+        if self.is_blank() {
             return;
         }
         let index = self.open.unwrap_or_else(|| {
@@ -124,6 +139,9 @@ impl Passage {
 
     /// Base64 needs no escapes.
     fn signature(&self) -> String {
+        if let Some(carried) = &self.carried {
+            return carried.seal();
+        }
         signature::seal(&unescape(&self.hidden).unwrap_or(Cow::Borrowed("")))
     }
 }

@@ -1,14 +1,17 @@
 //! What chunks and completions add up to: the part that streams and whole answers share.
 
+use std::borrow::Cow;
+
 use bytes::{BufMut, BytesMut};
 
 use crate::dialect::anthropic::usage::put_usage;
-use crate::dialect::openai::answer::{Choice, Piece, ReasoningIn, each_piece, tool_deltas};
+use crate::dialect::openai::answer::{Choice, Piece, ReasoningIn, ToolDelta, each_piece, tool_deltas};
 use crate::dialect::openai::{complaint, usage};
 use crate::dialect::raw::{Members, escape, put_string, unescape};
 use crate::pipeline::translate::answer::blocks::{Blocks, View};
 use crate::pipeline::translate::answer::context::AnswerContext;
 use crate::pipeline::translate::answer::fault::Fault;
+use crate::pipeline::translate::answer::finish::Finish;
 use crate::pipeline::translate::answer::observed::{Observed, Outcome};
 use crate::pipeline::translate::answer::passage::Hiding;
 use crate::pipeline::translate::answer::prose::{Kind, StopWatch, Tags};
@@ -28,7 +31,7 @@ pub(crate) struct Reading {
     stops: Option<StopWatch>,
     usage: Option<Usage>,
     tier: Option<ServiceTier>,
-    finish_reason: Option<String>,
+    finish: Option<Finish>,
     refused: bool,
     matched_stop: Option<String>,
     /// Whether we ended the text at a stop sequence; what follows does not exist.
@@ -50,7 +53,7 @@ impl Reading {
             stops: (!context.watched.is_empty()).then(|| StopWatch::new(&context.watched)),
             usage: None,
             tier: None,
-            finish_reason: None,
+            finish: None,
             refused: false,
             matched_stop: None,
             stopped: false,
@@ -60,9 +63,16 @@ impl Reading {
         }
     }
 
+    /// The same for an upstream that signs what must come back.
+    pub(crate) fn signed(context: AnswerContext, message_id: String) -> Self {
+        let mut reading = Self::new(context, message_id);
+        reading.blocks = Blocks::signed(reading.blocks.hiding());
+        reading
+    }
+
     /// Whether the upstream said that the answer ended, or we ended it.
     pub(crate) const fn is_finished(&self) -> bool {
-        self.finish_reason.is_some() || self.stopped
+        self.finish.is_some() || self.stopped
     }
 
     /// Whether we ended the text at a stop sequence, so that nothing more is of interest.
@@ -80,25 +90,16 @@ impl Reading {
         if let Some(complaint) = complaint::in_answer(answer) {
             return Err(fault_in_answer(&complaint));
         }
-        self.begun = true;
         let choice = Choice::first(answer, body_key);
-        self.usage = usage::find(answer, choice.as_ref().map(|choice| &choice.members)).or(self.usage);
+        let usage = usage::find(answer, choice.as_ref().map(|choice| &choice.members));
         self.tier = usage::tier(answer).or(self.tier);
-        if self.observed.served_model.is_none() {
-            let model = answer.string("model").filter(|model| !model.is_empty());
-            self.observed.served_model = model.map(|model| ModelName::new(model.into_owned()));
-        }
-        if self.observed.upstream_id.is_none() {
-            let id = answer.string("id").filter(|id| !id.is_empty());
-            self.observed.upstream_id = id.map(std::borrow::Cow::into_owned);
-        }
+        self.begin(usage, answer.string("model"), answer.string("id"));
         let Some(choice) = choice.filter(|_| !self.stopped) else {
             return Ok(());
         };
         self.take_prose(&choice)?;
         for delta in tool_deltas(&choice.body) {
-            self.end_prose()?;
-            self.blocks.tool(&delta)?;
+            self.call(&delta)?;
         }
         if let Some(reason) = choice.finish_reason() {
             if matches!(reason.as_ref(), "error" | "insufficient_system_resource") {
@@ -107,15 +108,58 @@ impl Reading {
                     ..complaint::Complaint::default()
                 }));
             }
-            self.finish_reason = Some(reason.into_owned());
+            self.finish = Some(Finish::of_chat(&reason));
         }
         let stop = choice
             .matched_stop()
             .filter(|stop| self.context.stop_sequences.iter().any(|s| s == stop));
-        self.matched_stop = stop
-            .map(std::borrow::Cow::into_owned)
-            .or(self.matched_stop.take());
+        self.matched_stop = stop.map(Cow::into_owned).or(self.matched_stop.take());
         Ok(())
+    }
+
+    /// Something that is no error has come, with what it tells about the answer.
+    pub(crate) fn begin(
+        &mut self,
+        usage: Option<Usage>,
+        model: Option<Cow<'_, str>>,
+        id: Option<Cow<'_, str>>,
+    ) {
+        self.begun = true;
+        self.usage = usage.or(self.usage);
+        if self.observed.served_model.is_none() {
+            let model = model.filter(|model| !model.is_empty());
+            self.observed.served_model = model.map(|model| ModelName::new(model.into_owned()));
+        }
+        if self.observed.upstream_id.is_none() {
+            let id = id.filter(|id| !id.is_empty());
+            self.observed.upstream_id = id.map(Cow::into_owned);
+        }
+    }
+
+    /// Takes a piece of thinking, escaped.
+    pub(crate) fn thinking(&mut self, escaped: &str) -> Result<(), Fault> {
+        self.end_prose()?;
+        self.blocks.prose(Kind::Thinking, escaped)
+    }
+
+    /// Takes a piece of text, escaped.
+    pub(crate) fn text(&mut self, escaped: &str) -> Result<(), Fault> {
+        if self.tags.is_none() && self.stops.is_none() {
+            self.blocks.prose(Kind::Text, escaped)
+        } else {
+            self.take_text(escaped)
+        }
+    }
+
+    /// Takes a piece of a tool call.
+    pub(crate) fn call(&mut self, delta: &ToolDelta<'_>) -> Result<(), Fault> {
+        self.end_prose()?;
+        self.blocks.tool(delta)
+    }
+
+    /// The upstream says that the answer ended.
+    pub(crate) const fn finish(&mut self, finish: Finish) {
+        self.finish = Some(finish);
     }
 
     /// Nothing follows: what filters hold is part of the answer.
@@ -131,12 +175,11 @@ impl Reading {
 
     /// The stop reason in Messages words.
     pub(crate) fn stop_reason(&self) -> &'static str {
-        let finish = self.finish_reason.as_deref().unwrap_or_default();
-        if self.refused || matches!(finish, "content_filter" | "sensitive") {
+        if self.refused || self.finish == Some(Finish::Refused) {
             "refusal"
-        } else if matches!(finish, "length" | "model_length" | "max_tokens") {
+        } else if self.finish == Some(Finish::Length) {
             "max_tokens"
-        } else if finish.contains("context") {
+        } else if self.finish == Some(Finish::ContextFull) {
             "model_context_window_exceeded"
         } else if self.blocks.tool_calls() > 0 {
             "tool_use"
@@ -218,14 +261,8 @@ impl Reading {
         });
         for piece in pieces {
             match piece {
-                Piece::Thinking(text) => {
-                    self.end_prose()?;
-                    self.blocks.prose(Kind::Thinking, text)?;
-                }
-                Piece::Text(text) if self.tags.is_none() && self.stops.is_none() => {
-                    self.blocks.prose(Kind::Text, text)?;
-                }
-                Piece::Text(text) => self.take_text(text)?,
+                Piece::Thinking(text) => self.thinking(text)?,
+                Piece::Text(text) => self.text(text)?,
                 Piece::Refusal(text) => {
                     self.end_prose()?;
                     self.refused = true;
@@ -271,7 +308,7 @@ impl Reading {
     }
 
     /// Something else than text comes, or nothing: no tag and no stop sequence can be completed.
-    fn end_prose(&mut self) -> Result<(), Fault> {
+    pub(crate) fn end_prose(&mut self) -> Result<(), Fault> {
         let mut pieces = Vec::new();
         if let Some(tags) = &mut self.tags {
             tags.end(&mut |kind, piece| pieces.push((kind, piece.to_owned())));

@@ -1,15 +1,16 @@
-//! Chat-completion chunks to Messages events.
+//! Answers of other dialects to Messages events.
 
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::dialect::anthropic::error::ErrorKind;
 use crate::dialect::anthropic::event::{MESSAGE_STOP, PING, put_error, put_message_delta, put_message_start};
 use crate::dialect::openai::complaint;
-use crate::dialect::raw::Raw;
+use crate::dialect::raw::{Members, Raw};
 use crate::dialect::sse::{Decoder, Event, Item, TooLong};
 use crate::pipeline::translate::answer::chat::read_completion;
 use crate::pipeline::translate::answer::context::AnswerContext;
 use crate::pipeline::translate::answer::fault::Fault;
+use crate::pipeline::translate::answer::gemini;
 use crate::pipeline::translate::answer::observed::{Observed, Outcome};
 use crate::pipeline::translate::answer::reading::Reading;
 use crate::pipeline::translate::answer::{Ending, Progress};
@@ -18,9 +19,10 @@ use crate::pipeline::translate::upstream_error::fault_in_answer;
 /// The longest JSON answer to a streaming request.
 const JSON_BYTES_MAX: usize = 32 << 20;
 
-/// Turns the body of one chat answer into Messages events.
+/// Turns the body of one answer into Messages events.
 #[derive(Debug)]
-pub struct ChatStream {
+pub struct AnswerStream {
+    wire: Wire,
     reading: Reading,
     decoder: Decoder,
     form: Form,
@@ -38,7 +40,7 @@ enum Form {
     /// Only white space has come.
     Unknown,
     Events,
-    /// A whole completion, though a stream was asked for.
+    /// A whole answer, though a stream was asked for.
     Json(BytesMut),
 }
 
@@ -62,11 +64,45 @@ impl Form {
     }
 }
 
-impl ChatStream {
-    /// A stream that has not begun.
-    pub fn new(context: AnswerContext, message_id: impl Into<String>) -> Self {
-        let reading = Reading::new(context, message_id.into());
+/// What the upstream speaks.
+#[derive(Clone, Copy, Debug)]
+enum Wire {
+    Chat,
+    Gemini,
+}
+
+impl Wire {
+    /// Takes one event's data.
+    fn take(self, reading: &mut Reading, answer: &Members<'_>) -> Result<(), Fault> {
+        match self {
+            Self::Chat => reading.take(answer, "delta"),
+            Self::Gemini => gemini::take(reading, answer),
+        }
+    }
+
+    /// Takes a whole answer.
+    fn take_whole(self, reading: &mut Reading, body: &[u8]) -> Result<(), Fault> {
+        match self {
+            Self::Chat => read_completion(body, reading),
+            Self::Gemini => gemini::read(body, reading),
+        }
+    }
+}
+
+impl AnswerStream {
+    /// A stream of chat completions that has not begun.
+    pub fn chat(context: AnswerContext, message_id: impl Into<String>) -> Self {
+        Self::new(Wire::Chat, Reading::new(context, message_id.into()))
+    }
+
+    /// A stream of `streamGenerateContent` that has not begun.
+    pub fn gemini(context: AnswerContext, message_id: impl Into<String>) -> Self {
+        Self::new(Wire::Gemini, Reading::signed(context, message_id.into()))
+    }
+
+    fn new(wire: Wire, reading: Reading) -> Self {
         Self {
+            wire,
             reading,
             decoder: Decoder::new(),
             form: Form::Unknown,
@@ -146,7 +182,7 @@ impl ChatStream {
         let mut rest = chunk;
         while let Some(item) = self.decoder.next(&mut rest).map_err(too_long)? {
             let Item::Event(event) = item else { continue };
-            if let Step::Done = take_event(&mut self.reading, event)? {
+            if let Step::Done = take_event(self.wire, &mut self.reading, event)? {
                 return Ok(Step::Done);
             }
             if self.reading.blocks.held_bytes() > SHOWN_AT_ONCE_BYTES {
@@ -161,14 +197,14 @@ impl ChatStream {
             if ending == Ending::Reset {
                 return Ok(Step::More);
             }
-            read_completion(body, &mut self.reading)?;
+            self.wire.take_whole(&mut self.reading, body)?;
             return Ok(Step::Done);
         }
         if let Some(event) = self.decoder.finish().map_err(too_long)? {
             // An unterminated event may be cut: unless it reads as JSON, it did not come.
             let is_whole = is_done(event.data)
                 || std::str::from_utf8(event.data).is_ok_and(|data| Raw::read(data).is_some());
-            if is_whole && let Step::Done = take_event(&mut self.reading, event)? {
+            if is_whole && let Step::Done = take_event(self.wire, &mut self.reading, event)? {
                 return Ok(Step::Done);
             }
         }
@@ -235,7 +271,7 @@ fn visible(bytes: &[u8]) -> &[u8] {
 }
 
 /// Takes one event of the upstream.
-fn take_event(reading: &mut Reading, event: Event<'_>) -> Result<Step, Fault> {
+fn take_event(wire: Wire, reading: &mut Reading, event: Event<'_>) -> Result<Step, Fault> {
     if is_done(event.data) {
         return Ok(Step::Done);
     }
@@ -248,7 +284,7 @@ fn take_event(reading: &mut Reading, event: Event<'_>) -> Result<Step, Fault> {
     };
     // Bare strings and numbers are somebody's sign of life.
     if let Some(chunk) = value.members() {
-        reading.take(&chunk, "delta")?;
+        wire.take(reading, &chunk)?;
     }
     Ok(if reading.is_stopped() {
         Step::Done
