@@ -12,7 +12,8 @@ use crate::dialect::anthropic::error::{ErrorKind, read_envelope};
 use crate::dialect::raw::Members;
 use crate::dialect::sse::{Decoder, Event, Item};
 use crate::pipeline::translate::Rewriter;
-use crate::pipeline::translate::answer::observed::Observed;
+use crate::pipeline::translate::answer::fault::Fault;
+use crate::pipeline::translate::answer::observed::{Observed, Outcome};
 use crate::pipeline::translate::answer::openai::completion_telling::CompletionTelling;
 use crate::pipeline::translate::answer::openai::context::{CompletionContext, CompletionName};
 use crate::pipeline::translate::answer::{Ending, Progress};
@@ -28,7 +29,11 @@ pub struct ToldStream {
     /// What the source let through, until it has been told.
     passed: BytesMut,
     decoder: Decoder,
+    /// The block that is open.
+    open: Option<u64>,
     telling: Telling,
+    /// What was seen, once the stream was given up here.
+    given_up: Option<(Observed, Fault)>,
 }
 
 /// In whose words Messages are told.
@@ -40,7 +45,7 @@ enum Words {
     Completion(CompletionTelling),
 }
 
-/// One event of a Messages stream.
+/// One event of a Messages stream; blocks follow one another.
 pub(crate) enum MessageEvent<'a> {
     /// The message begins.
     Start,
@@ -59,8 +64,8 @@ pub(crate) enum MessageEvent<'a> {
 }
 
 impl<'a> MessageEvent<'a> {
-    /// The event; `None` for signs of life and what nobody knows.
-    fn read(event: Event<'a>) -> Option<Self> {
+    /// The event, and the block that it is about; `None` for signs of life and what nobody knows.
+    fn read(event: Event<'a>) -> Option<(Self, Option<u64>)> {
         let text = std::str::from_utf8(event.data).ok()?;
         let data = Members::read(text).unwrap_or_default();
         let kind = match event.name {
@@ -68,7 +73,7 @@ impl<'a> MessageEvent<'a> {
             name => String::from_utf8_lossy(name),
         };
         let members = |key| data.members(key).unwrap_or_default();
-        Some(match kind.as_ref() {
+        let event = match kind.as_ref() {
             "message_start" => Self::Start,
             "content_block_start" => Self::BlockStart(members("content_block")),
             "content_block_delta" => Self::BlockDelta(members("delta")),
@@ -81,7 +86,8 @@ impl<'a> MessageEvent<'a> {
                 Self::Error(kind, message.into())
             }
             _ => return None,
-        })
+        };
+        Some((event, data.count("index")))
     }
 }
 
@@ -105,13 +111,18 @@ impl ToldStream {
             source,
             passed: BytesMut::new(),
             decoder: Decoder::new(),
+            open: None,
             telling,
+            given_up: None,
         }
     }
 
     /// What was seen so far.
     pub fn observed(&self) -> &Observed {
-        self.source.observed()
+        match &self.given_up {
+            Some((observed, _)) => observed,
+            None => self.source.observed(),
+        }
     }
 
     /// Whether only usage and the end mark are outstanding.
@@ -123,20 +134,20 @@ impl ToldStream {
     pub fn push(&mut self, chunk: &Bytes, out: &mut BytesMut) -> Progress {
         let progress = self.source.push(chunk, &mut self.passed);
         self.tell(out);
-        progress
+        self.stands(progress)
     }
 
     /// The body ended.
     pub fn end(&mut self, ending: Ending, out: &mut BytesMut) -> Progress {
         let progress = self.source.end(ending, &mut self.passed);
         self.tell(out);
-        progress
+        self.stands(progress)
     }
 
     /// Writes a sign of life, as long as the stream lives.
     pub fn ping(&mut self, out: &mut BytesMut) {
         self.source.ping(&mut self.passed);
-        let lives = !self.passed.is_empty();
+        let lives = !self.passed.is_empty() && self.given_up.is_none();
         self.tell(out);
         if lives {
             out.put_slice(SIGN_OF_LIFE);
@@ -149,16 +160,57 @@ impl ToldStream {
         self.tell(out);
     }
 
+    /// Where the stream stands, if this is where its source does.
+    fn stands(&self, progress: Progress) -> Progress {
+        match &self.given_up {
+            Some((_, fault)) => Progress::Failed(fault.clone()),
+            None => progress,
+        }
+    }
+
     /// Tells what the source let through.
+    ///
+    /// Some servers begin a block before they have ended the one before, and end them all at the end: there, a
+    /// block ends where the next begins.
     fn tell(&mut self, out: &mut BytesMut) {
         let passed = self.passed.split();
+        let usage = self.source.observed().usage;
         let mut rest: &[u8] = &passed;
         // What it lets through is complete events of a bounded size.
-        while let Ok(Some(item)) = self.decoder.next(&mut rest) {
+        while self.given_up.is_none()
+            && let Ok(Some(item)) = self.decoder.next(&mut rest)
+        {
             let Item::Event(event) = item else { continue };
-            if let Some(event) = MessageEvent::read(event) {
-                self.telling.tell(&event, self.source.observed().usage, out);
+            let Some((event, index)) = MessageEvent::read(event) else {
+                continue;
+            };
+            let is_open = self.open.is_some() && (index.is_none() || index == self.open);
+            match event {
+                MessageEvent::BlockStart(_) => {
+                    if self.open.is_some() {
+                        self.telling.tell(&MessageEvent::BlockStop, usage, out);
+                    }
+                    self.open = Some(index.unwrap_or_default());
+                }
+                MessageEvent::BlockStop if !is_open => continue,
+                MessageEvent::BlockStop => self.open = None,
+                MessageEvent::BlockDelta(_) if !is_open => {
+                    self.give_up(out);
+                    continue;
+                }
+                _ => {}
             }
+            self.telling.tell(&event, usage, out);
         }
+    }
+
+    /// Ends a stream that goes on with a block after another has begun: its pieces cannot be told in order.
+    fn give_up(&mut self, out: &mut BytesMut) {
+        let fault = Fault::broken("the upstream mixed up the parts of its answer; ask again");
+        let event = MessageEvent::Error(fault.kind, fault.message.as_str().into());
+        self.telling.tell(&event, None, out);
+        let mut observed = self.source.observed().clone();
+        observed.outcome = Outcome::Failed(fault.clone());
+        self.given_up = Some((observed, fault));
     }
 }

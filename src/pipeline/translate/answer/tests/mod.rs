@@ -4,6 +4,7 @@ mod chat;
 mod chat_bytes;
 mod messages;
 mod response_bytes;
+mod told;
 
 use bytes::{Bytes, BytesMut};
 
