@@ -279,14 +279,15 @@ impl Prose {
     }
 }
 
-/// The mock's complete JSON answer, head included.
-pub fn json_answer() -> Vec<u8> {
-    let body = json!({
+/// The mock's complete JSON answers, heads included: as Messages, and as a chat completion.
+pub fn json_answers() -> [Vec<u8>; 2] {
+    let text = Prose::default().text(280);
+    let message = json!({
         "id": "msg_01BenchBenchBenchBench01",
         "type": "message",
         "role": "assistant",
         "model": MODEL,
-        "content": [{ "type": "text", "text": Prose::default().text(280) }],
+        "content": [{ "type": "text", "text": text }],
         "stop_reason": "end_turn",
         "stop_sequence": null,
         "usage": {
@@ -296,21 +297,48 @@ pub fn json_answer() -> Vec<u8> {
             "output_tokens": 64,
             "service_tier": "standard"
         }
+    });
+    let completion = json!({
+        "id": "chatcmpl-BenchBenchBenchBench",
+        "object": "chat.completion",
+        "created": 1_790_000_000,
+        "model": MODEL,
+        "choices": [{ "index": 0, "message": { "role": "assistant", "content": text, "refusal": null },
+                      "logprobs": null, "finish_reason": "stop" }],
+        "usage": { "prompt_tokens": 512, "completion_tokens": 64, "total_tokens": 576,
+                   "prompt_tokens_details": { "cached_tokens": 0 } }
+    });
+    [message, completion].map(|body| {
+        let body = body.to_string();
+        format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: req_bench\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        )
+        .into_bytes()
     })
-    .to_string();
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nrequest-id: req_bench\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
-    )
-    .into_bytes()
 }
 
 /// The head of a streamed answer.
 pub const STREAM_HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n\
      cache-control: no-cache\r\nrequest-id: req_bench\r\ntransfer-encoding: chunked\r\n\r\n";
 
-/// The chunks of a streamed answer, framed; the first carries the head, the last ends the body.
-pub fn stream_chunks() -> Vec<Vec<u8>> {
+/// The chunks of a streamed answer, framed, as Messages and as chat completions; the first carries the head, the last
+/// ends the body.
+pub fn stream_chunks() -> [Vec<Vec<u8>>; 2] {
+    let named = |event: &Value| {
+        let name = event.get("type").and_then(Value::as_str).unwrap_or_default();
+        format!("event: {name}\ndata: {event}\n\n")
+    };
+    let messages = message_events().iter().map(named).collect();
+    let mut completions: Vec<String> = completion_chunks()
+        .iter()
+        .map(|chunk| format!("data: {chunk}\n\n"))
+        .collect();
+    completions.push("data: [DONE]\n\n".to_owned());
+    [messages, completions].map(|events: Vec<String>| framed(&events))
+}
+
+fn message_events() -> Vec<Value> {
     let mut prose = Prose::default();
     let mut events = vec![
         json!({ "type": "message_start", "message": {
@@ -330,7 +358,38 @@ pub fn stream_chunks() -> Vec<Vec<u8>> {
                         "delta": { "stop_reason": "end_turn", "stop_sequence": null },
                         "usage": { "output_tokens": 400 } }));
     events.push(json!({ "type": "message_stop" }));
-    let mut chunks: Vec<Vec<u8>> = events.iter().map(framed).collect();
+    events
+}
+
+/// The same as chunks, without the mark of their end.
+fn completion_chunks() -> Vec<Value> {
+    let mut prose = Prose::default();
+    let chunk = |choices: Value| {
+        json!({ "id": "chatcmpl-BenchBenchBenchBench", "object": "chat.completion.chunk",
+                "created": 1_790_000_000, "model": MODEL, "choices": choices })
+    };
+    let choice = |delta: Value, finish: Value| {
+        chunk(json!([{ "index": 0, "delta": delta, "logprobs": null, "finish_reason": finish }]))
+    };
+    let mut chunks = vec![choice(json!({ "role": "assistant", "content": "" }), Value::Null)];
+    while chunks.len() + 3 < STREAM_EVENTS {
+        chunks.push(choice(json!({ "content": prose.text(18) }), Value::Null));
+    }
+    chunks.push(choice(json!({}), json!("stop")));
+    let mut last = chunk(json!([]));
+    if let Some(members) = last.as_object_mut() {
+        let usage = json!({ "prompt_tokens": 512, "completion_tokens": 400, "total_tokens": 912 });
+        members.insert("usage".to_owned(), usage);
+    }
+    chunks.push(last);
+    chunks
+}
+
+fn framed(events: &[String]) -> Vec<Vec<u8>> {
+    let mut chunks: Vec<Vec<u8>> = events
+        .iter()
+        .map(|text| format!("{:x}\r\n{text}\r\n", text.len()).into_bytes())
+        .collect();
     if let Some(first) = chunks.first_mut() {
         first.splice(0..0, STREAM_HEAD.bytes());
     }
@@ -338,10 +397,4 @@ pub fn stream_chunks() -> Vec<Vec<u8>> {
         last.extend_from_slice(b"0\r\n\r\n");
     }
     chunks
-}
-
-fn framed(event: &Value) -> Vec<u8> {
-    let name = event.get("type").and_then(Value::as_str).unwrap_or_default();
-    let text = format!("event: {name}\ndata: {event}\n\n");
-    format!("{:x}\r\n{text}\r\n", text.len()).into_bytes()
 }

@@ -116,12 +116,8 @@ fn run(options: &Options, folder: &Path) -> Result<()> {
 
     let (targets, shapes) = (&options.targets, &options.shapes);
     let encrypted = runtime.block_on(rounds::encrypted(&site, targets, shapes, options.effort))?;
-    let idle = options
-        .targets
-        .iter()
-        .filter(|target| **target != Target::Direct)
-        .map(|target| runtime.block_on(rounds::idle_streams(&site, *target)))
-        .collect::<Result<Vec<_>>>()?;
+    let translated = runtime.block_on(rounds::translated(&site, shapes, options.effort))?;
+    let idle = runtime.block_on(rounds::idle_streams(&site, targets))?;
     let report = Report {
         command: options.command.clone(),
         effort: options.effort,
@@ -129,6 +125,7 @@ fn run(options: &Options, folder: &Path) -> Result<()> {
         shapes: options.shapes.clone(),
         full,
         encrypted,
+        translated,
         paced,
         idle,
         durable,

@@ -16,10 +16,14 @@ use crate::bodies;
 const READ_BYTES: usize = 256 << 10;
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// What is answered in one dialect.
 struct Answers {
     json: Vec<u8>,
     stream: Vec<Vec<u8>>,
 }
+
+/// By dialect: Messages, chat completions.
+type Dialects = [Answers; 2];
 
 /// Puts the mock on a runtime, which serves it whenever it runs; gives its address.
 pub fn start(runtime: &Runtime) -> Result<SocketAddr> {
@@ -27,15 +31,23 @@ pub fn start(runtime: &Runtime) -> Result<SocketAddr> {
         .block_on(TcpListener::bind("127.0.0.1:0"))
         .context("binding the mock")?;
     let address = listener.local_addr()?;
-    let answers = Arc::new(Answers {
-        json: bodies::json_answer(),
-        stream: bodies::stream_chunks(),
-    });
+    let [messages, completion] = bodies::json_answers();
+    let [events, chunks] = bodies::stream_chunks();
+    let answers = Arc::new([
+        Answers {
+            json: messages,
+            stream: events,
+        },
+        Answers {
+            json: completion,
+            stream: chunks,
+        },
+    ]);
     runtime.spawn(accept(listener, answers));
     Ok(address)
 }
 
-async fn accept(listener: TcpListener, answers: Arc<Answers>) {
+async fn accept(listener: TcpListener, answers: Arc<Dialects>) {
     let mut connections = JoinSet::new();
     loop {
         if let Ok((stream, _)) = listener.accept().await {
@@ -47,7 +59,7 @@ async fn accept(listener: TcpListener, answers: Arc<Answers>) {
 }
 
 /// Answers requests until the peer closes; an I/O error ends the connection, which the peer sees.
-async fn serve(mut stream: TcpStream, answers: Arc<Answers>) -> std::io::Result<()> {
+async fn serve(mut stream: TcpStream, dialects: Arc<Dialects>) -> std::io::Result<()> {
     let mut input = Vec::with_capacity(READ_BYTES);
     loop {
         input.clear();
@@ -60,13 +72,19 @@ async fn serve(mut stream: TcpStream, answers: Arc<Answers>) -> std::io::Result<
                 return Ok(());
             }
         }
+        let [messages, completions] = dialects.as_ref();
+        let answers = if input.starts_with(b"POST /v1/chat/") {
+            completions
+        } else {
+            messages
+        };
         let body = input.get(body_at..end).unwrap_or_default();
         if memmem::find(body, bodies::HOLD_MARK.as_bytes()).is_some() {
-            return hold(stream, &answers).await;
+            return hold(stream, answers).await;
         }
         if memmem::find(body, b"\"stream\":true").is_some() {
             let paused = memmem::find(body, bodies::PAUSE_MARK.as_bytes()).is_some();
-            write_stream(&mut stream, &answers, paused.then_some(PAUSE)).await?;
+            write_stream(&mut stream, answers, paused.then_some(PAUSE)).await?;
         } else {
             stream.write_all(&answers.json).await?;
         }

@@ -20,6 +20,8 @@ const ADDED_MS_MAX: f64 = 0.3;
 /// Durable writes that an answer waits for: the open record.
 const DURABLE_WAITS: f64 = 1.0;
 const IDLE_MB_MAX: u32 = 100;
+/// What a translated stream may take of the processor, as a multiple of one whose bytes pass.
+const TRANSLATED_RATIO_MAX: f64 = 1.5;
 
 /// Everything that one run found.
 pub struct Report {
@@ -35,6 +37,8 @@ pub struct Report {
     pub full: Vec<Full>,
     /// Closed loops in TLS.
     pub encrypted: Vec<Full>,
+    /// Closed loops, bytes passed and translated.
+    pub translated: Vec<Full>,
     /// Open loops.
     pub paced: Vec<Paced>,
     /// Silent streams.
@@ -64,6 +68,7 @@ impl Report {
         self.processor_table(&mut text);
         self.throughput_table(&mut text);
         self.encrypted_table(&mut text);
+        self.translated_table(&mut text);
         self.latency_table(&mut text);
         self.memory_table(&mut text);
         text
@@ -222,6 +227,40 @@ impl Report {
         text.push('\n');
     }
 
+    fn translated_table(&self, text: &mut String) {
+        text.push_str(
+            "### Translated: Messages from clients, chat completions upstream\n\n\
+             Processor time per request, µs, at full load; both with the settings of P0, measured in turn.\n\n\
+             | Request | bytes passed | translated | ratio | wanted | difference |\n|---|---|---|---|---|---|\n",
+        );
+        for shape in self.shapes.iter().copied() {
+            let of = |target| {
+                self.translated
+                    .iter()
+                    .find(|one| one.shape == shape && one.target == target)
+                    .map_or(&[][..], |one| one.cpu_micros.as_slice())
+            };
+            let (passed, translated) = (of(Target::P0), of(Target::Translated));
+            let ratio = median(translated) / median(passed);
+            let bound = format!("≤ {TRANSLATED_RATIO_MAX:.1}");
+            let wanted = if shape.answer.streams() {
+                verdict(ratio, TRANSLATED_RATIO_MAX, &bound)
+            } else {
+                "–".to_owned()
+            };
+            let _ = writeln!(
+                text,
+                "| {} | {} | {} | {} | {wanted} | {} |",
+                shape.title,
+                spread(passed),
+                spread(translated),
+                number(ratio, 2),
+                number(median(translated) - median(passed), 0),
+            );
+        }
+        text.push('\n');
+    }
+
     fn latency_table(&self, text: &mut String) {
         text.push_str(
             "### Latency added to a direct connection at half load, ms\n\n\
@@ -262,7 +301,7 @@ impl Report {
     fn latency_wanted(&self, target: Target, added: f64) -> String {
         let waits = match target {
             Target::Direct | Target::Nginx => return "–".to_owned(),
-            Target::P0 => 0.0,
+            Target::P0 | Target::Translated => 0.0,
             Target::P2 => DURABLE_WAITS,
         };
         let max = ADDED_MS_MAX + waits * self.durable_ms(0.99);
@@ -291,7 +330,9 @@ impl Report {
             let mb = idle.with_streams as f64 / 1e6;
             let wanted = match idle.target {
                 Target::Direct | Target::Nginx => "–".to_owned(),
-                Target::P0 | Target::P2 => verdict(mb, f64::from(IDLE_MB_MAX), &format!("< {IDLE_MB_MAX}")),
+                Target::P0 | Target::P2 | Target::Translated => {
+                    verdict(mb, f64::from(IDLE_MB_MAX), &format!("< {IDLE_MB_MAX}"))
+                }
             };
             let _ = writeln!(
                 text,

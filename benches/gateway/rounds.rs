@@ -262,8 +262,30 @@ pub async fn encrypted(
     Ok(results)
 }
 
-/// Opens [`IDLE_STREAMS`] streams through a fresh process and lets them be silent.
-pub async fn idle_streams(site: &Site, target: Target) -> Result<Idle> {
+/// Full load through a gateway that passes bytes and one that translates, in turn.
+pub async fn translated(site: &Site, shapes: &[Shape], effort: Effort) -> Result<Vec<Full>> {
+    let running = [Target::P0, Target::Translated]
+        .iter()
+        .map(|target| {
+            let name = format!("translation-{}", target.name());
+            Running::start(site, *target, Manner::Plain, &name)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    full_load(&running, Manner::Plain, shapes, effort).await
+}
+
+/// Opens [`IDLE_STREAMS`] streams through a fresh process of each target and lets them be silent.
+pub async fn idle_streams(site: &Site, targets: &[Target]) -> Result<Vec<Idle>> {
+    let mut found = Vec::new();
+    for target in targets {
+        if *target != Target::Direct {
+            found.push(silent_streams(site, *target).await?);
+        }
+    }
+    Ok(found)
+}
+
+async fn silent_streams(site: &Site, target: Target) -> Result<Idle> {
     eprintln!("{IDLE_STREAMS} silent streams, {}", target.title());
     let running = Running::start(site, target, Manner::Plain, &format!("idle-{}", target.name()))?;
     let tree = running.tree().context("nothing to measure")?;

@@ -28,10 +28,12 @@ pub enum Target {
     P0,
     /// P0 and a durable journal.
     P2,
+    /// P0 over an upstream that speaks chat completions.
+    Translated,
 }
 
 impl Target {
-    /// All of them, in the report's order.
+    /// Those that are compared in every way, in the report's order.
     pub const ALL: [Self; 4] = [Self::Direct, Self::Nginx, Self::P0, Self::P2];
 
     /// As given on the command line and in folder names.
@@ -41,6 +43,7 @@ impl Target {
             Self::Nginx => "nginx",
             Self::P0 => "p0",
             Self::P2 => "p2",
+            Self::Translated => "translated",
         }
     }
 
@@ -51,6 +54,7 @@ impl Target {
             Self::Nginx => "nginx",
             Self::P0 => "Tollgate P0",
             Self::P2 => "Tollgate P2",
+            Self::Translated => "Tollgate P0, translated",
         }
     }
 }
@@ -96,8 +100,7 @@ impl Running {
                 child: None,
             }),
             Target::Nginx => start_nginx(site, manner, &folder),
-            Target::P0 => start_tollgate(site, target, manner, &folder, "relaxed"),
-            Target::P2 => start_tollgate(site, target, manner, &folder, "journal"),
+            Target::P0 | Target::P2 | Target::Translated => start_tollgate(site, target, manner, &folder),
         }
         .with_context(|| format!("starting {}", target.title()))
     }
@@ -225,7 +228,16 @@ fn start_nginx(site: &Site, manner: Manner, folder: &Path) -> Result<Running> {
     })
 }
 
-fn tollgate_configuration(site: &Site, manner: Manner, durability: &str) -> String {
+fn tollgate_configuration(site: &Site, target: Target, manner: Manner) -> String {
+    let durability = if target == Target::P2 {
+        "journal"
+    } else {
+        "relaxed"
+    };
+    let (provider, path) = match target {
+        Target::Translated => ("openai-compatible", "/v1"),
+        _ => ("anthropic", ""),
+    };
     let tls = match manner {
         Manner::Plain => String::new(),
         Manner::Tls | Manner::H2 => format!(
@@ -239,7 +251,7 @@ fn tollgate_configuration(site: &Site, manner: Manner, durability: &str) -> Stri
          [ledger]\ndurability = \"{durability}\"\n\
          [limits]\nrequests_per_minute = 100000000\n\
          [log]\nfilter = \"warn\"\n\
-         [[upstream]]\nname = \"mock\"\nprovider = \"anthropic\"\nendpoint = \"http://{}\"\n\
+         [[upstream]]\nname = \"mock\"\nprovider = \"{provider}\"\nendpoint = \"http://{}{path}\"\n\
          [[model]]\nid = \"{}\"\n\
          [[route]]\nmodel_pattern = \"claude-*\"\nupstreams = [\"mock\"]\n",
         site.upstream,
@@ -248,15 +260,9 @@ fn tollgate_configuration(site: &Site, manner: Manner, durability: &str) -> Stri
 }
 
 /// One tenant, one user, one key; then the real server on ports of the system's choice.
-fn start_tollgate(
-    site: &Site,
-    target: Target,
-    manner: Manner,
-    folder: &Path,
-    durability: &str,
-) -> Result<Running> {
+fn start_tollgate(site: &Site, target: Target, manner: Manner, folder: &Path) -> Result<Running> {
     let file = folder.join("tollgate.toml");
-    fs::write(&file, tollgate_configuration(site, manner, durability))?;
+    fs::write(&file, tollgate_configuration(site, target, manner))?;
     provision(site, &file, &["tenant", "create", "bench"])?;
     provision(
         site,
