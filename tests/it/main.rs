@@ -27,6 +27,7 @@ mod identity;
 mod ingress;
 mod ledger;
 mod mocks;
+mod model_server;
 mod models;
 mod observed;
 mod openai;
