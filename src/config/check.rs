@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
-use crate::config::file::{ClientCertificate, Config, Durability, Egress, Model, Store, Upstream};
+use crate::config::file::{ClientCertificate, Config, Durability, Egress, Model, Store, Tenant, Upstream};
 use crate::config::mistake::Collector;
 use crate::config::price::{self, Price};
 use crate::config::route::{self, Route};
@@ -230,6 +230,7 @@ pub(crate) fn references(
     upstreams: Option<&[Upstream]>,
     models: Option<&[Model]>,
     routes: Option<&[Route]>,
+    tenants: Option<&[Tenant]>,
     prices: Option<&[Price]>,
     mistakes: &mut Collector<'_>,
 ) {
@@ -248,6 +249,9 @@ pub(crate) fn references(
         names.collect()
     });
     route::references(routes.unwrap_or_default(), known.as_ref(), mistakes);
+    if let (Some(routes), Some(tenants)) = (routes, tenants) {
+        route::unknown_regions(routes, tenants, mistakes);
+    }
     price::references(prices.unwrap_or_default(), known.as_ref(), mistakes);
 }
 

@@ -318,6 +318,8 @@ pub enum LogFormat {
 pub struct Tenant {
     /// The tenant's name.
     pub name: String,
+    /// Where its data belongs, in the operator's own words; routes may ask for it.
+    pub region: Option<String>,
 }
 
 /// `[[upstream]]`

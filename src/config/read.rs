@@ -163,6 +163,7 @@ fn read_sections(
         upstreams.as_deref(),
         models.as_deref(),
         routes.as_deref(),
+        tenants.as_deref(),
         contracts.as_deref(),
         mistakes,
     );

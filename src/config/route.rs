@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::config::file::Tenant;
 use crate::config::mistake::Collector;
 use crate::config::quantity::ByteSize;
 use crate::types::feature::Feature;
@@ -35,6 +36,8 @@ pub struct Route {
     pub model_pattern: Spanned<String>,
     /// Only for callers of these tenants.
     pub tenants: Option<Vec<String>>,
+    /// Only for callers whose tenant is in one of these regions.
+    pub regions: Option<Vec<Spanned<String>>>,
     /// Only for callers in one of these teams.
     pub teams: Option<Vec<String>>,
     /// Only for callers with one of these roles.
@@ -105,12 +108,30 @@ impl Route {
         let is_empty = |list: &Option<Vec<String>>| list.as_ref().is_some_and(Vec::is_empty);
         let lists = [
             ("tenants", is_empty(&self.tenants)),
+            ("regions", self.regions.as_ref().is_some_and(Vec::is_empty)),
             ("teams", is_empty(&self.teams)),
             ("roles", is_empty(&self.roles)),
             ("features", self.features.as_ref().is_some_and(Vec::is_empty)),
             ("weekdays", self.weekdays.as_ref().is_some_and(Vec::is_empty)),
         ];
         lists.into_iter().find_map(|(key, empty)| empty.then_some(key))
+    }
+}
+
+/// Notes regions in which no tenant is.
+pub(crate) fn unknown_regions(routes: &[Route], tenants: &[Tenant], mistakes: &mut Collector<'_>) {
+    let known = |region: &str| {
+        let mut regions = tenants.iter().filter_map(|tenant| tenant.region.as_deref());
+        regions.any(|known| known == region)
+    };
+    for region in routes.iter().flat_map(|route| route.regions.iter().flatten()) {
+        if !known(region.get_ref()) {
+            let message = format!(
+                "no [[tenant]] is in region `{}`: correct the name, or give a tenant this region",
+                region.get_ref()
+            );
+            mistakes.add(Some(region.span()), message);
+        }
     }
 }
 

@@ -28,7 +28,7 @@ impl Two {
             .upstream("special", "anthropic", &special.url())
             .upstream("usual", "anthropic", &usual.url())
             .model(MODEL)
-            .table("[[tenant]]\nname = \"other\"\n")
+            .table("[[tenant]]\nname = \"other\"\nregion = \"us\"\n")
             .table(&route(&format!("name = \"special\"\n{conditions}"), "special"))
             .table(&route("", "usual"))
     }
@@ -83,6 +83,8 @@ async fn check_callers(conditions: &str, expected: [bool; 4]) {
 #[tokio::test]
 async fn a_route_is_for_its_tenants_teams_and_roles() {
     check_callers("tenants = [\"other\"]", [false, false, false, true]).await;
+    check_callers("regions = [\"us\"]", [false, false, false, true]).await;
+    check_callers("regions = [\"us\"]\ntenants = [\"acme\"]", [false; 4]).await;
     check_callers("teams = [\"payments\", \"ops\"]", [true, true, false, true]).await;
     check_callers("roles = [\"service\"]", [false, true, false, false]).await;
     check_callers(
@@ -265,11 +267,12 @@ async fn mistakes_in_routes_are_named_with_their_lines() {
     let sim = anthropic_sim::start().await;
     let bad = "[[route]]\nmodel_pattern = \"claude-*\" # again\nupstreams = [\"sim\"]\n\
         [[route]]\nmodel_pattern = \"nobody-*\"\nroles = []\nupstreams = [\"sim\"]\n\
+        [[route]]\nmodel_pattern = \"b\"\nregions = [\"atlantis\"]\nupstreams = [\"sim\"]\n\
         [[route]]\nmodel_pattern = \"a\"\nhours = \"8-18\"\nfeatures = [\"video\"]\nweekdays = [\"someday\"]\nupstreams = [\"sim\"]\n";
     for (part, marks) in [
         (
             bad.split("[[route]]\nmodel_pattern = \"a\"").next().unwrap(),
-            &["# again", "nobody-*"][..],
+            &["# again", "nobody-*", "atlantis"][..],
         ),
         (bad, &["8-18", "video", "someday"][..]),
     ] {

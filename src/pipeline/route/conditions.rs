@@ -14,6 +14,8 @@ use crate::types::principal::Principal;
 pub struct Conditions {
     /// The caller's tenant is one of these.
     pub tenants: Vec<TenantName>,
+    /// The caller's tenant is one of these, because they are in the route's regions; absent where it has none.
+    pub tenants_of_regions: Option<Vec<TenantName>>,
     /// The caller is in one of these teams.
     pub teams: Vec<TeamName>,
     /// The caller has one of these roles.
@@ -35,6 +37,8 @@ pub enum Miss {
     Model,
     /// The caller belongs to another tenant.
     Tenant(TenantName),
+    /// The caller's tenant is in none of the route's regions.
+    Region,
     /// The caller is in none of the route's teams.
     Team,
     /// The caller has none of the route's roles.
@@ -59,6 +63,10 @@ impl Conditions {
     pub fn caller_miss(&self, principal: &Principal) -> Option<Miss> {
         if !holds(&self.tenants, |tenant| *tenant == principal.tenant_name) {
             return Some(Miss::Tenant(principal.tenant_name.clone()));
+        }
+        let regional = self.tenants_of_regions.as_ref();
+        if regional.is_some_and(|tenants| !tenants.contains(&principal.tenant_name)) {
+            return Some(Miss::Region);
         }
         if !holds(&self.teams, |team| principal.teams.contains(team)) {
             return Some(Miss::Team);
@@ -100,6 +108,7 @@ impl fmt::Display for Miss {
         match self {
             Self::Model => f.write_str("the model does not fit its model_pattern"),
             Self::Tenant(tenant) => write!(f, "it is not for tenant {tenant}"),
+            Self::Region => f.write_str("the caller's tenant is in none of its regions"),
             Self::Team => f.write_str("the caller is in none of its teams"),
             Self::Role => f.write_str("the caller has none of its roles"),
             Self::Feature(feature) => write!(f, "the request does not ask for {feature}"),

@@ -128,7 +128,7 @@ pub fn compile(
     };
     Ok(Snapshot {
         generation,
-        routes: routes::compile(&config.routes, &upstreams, lasting.metrics),
+        routes: routes::compile(config, &upstreams, lasting.metrics),
         trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
         lines,
         models: config.models.iter().map(declared).collect(),

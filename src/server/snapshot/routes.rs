@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::config::Config;
+use crate::config::file::Tenant;
 use crate::config::quantity::ByteSize;
 use crate::config::route;
 use crate::pipeline::route::balance::Balance;
@@ -9,16 +11,22 @@ use crate::pipeline::route::conditions::Conditions;
 use crate::pipeline::route::upstream::Upstream;
 use crate::pipeline::route::{Member, Route, Routes};
 use crate::telemetry::metrics::Metrics;
-use crate::types::ids::ModelName;
+use crate::types::ids::{ModelName, TenantName};
 use crate::types::pattern::ModelPattern;
 
 /// The routes in their order. Upstreams are known by name: the configuration has been checked.
-pub(super) fn compile(routes: &[route::Route], upstreams: &[Arc<Upstream>], metrics: &Metrics) -> Routes {
-    let compiled = routes.iter().map(|route| as_route(route, upstreams, metrics));
+pub(super) fn compile(config: &Config, upstreams: &[Arc<Upstream>], metrics: &Metrics) -> Routes {
+    let as_route = |route| as_route(route, &config.tenants, upstreams, metrics);
+    let compiled = config.routes.iter().map(as_route);
     Routes::new(compiled.collect())
 }
 
-fn as_route(route: &route::Route, upstreams: &[Arc<Upstream>], metrics: &Metrics) -> Route {
+fn as_route(
+    route: &route::Route,
+    tenants: &[Tenant],
+    upstreams: &[Arc<Upstream>],
+    metrics: &Metrics,
+) -> Route {
     let member = |name: &toml::Spanned<String>| {
         let mut upstreams = upstreams.iter();
         let upstream = upstreams.find(|upstream| upstream.name.as_str() == name.get_ref())?;
@@ -34,7 +42,7 @@ fn as_route(route: &route::Route, upstreams: &[Arc<Upstream>], metrics: &Metrics
         .collect();
     Route {
         pattern: ModelPattern::new(route.model_pattern.get_ref()),
-        conditions: conditions(route),
+        conditions: conditions(route, tenants),
         meters: Arc::new(metrics.route(route.name().get_ref(), &names)),
         members,
         balance: match route.balance {
@@ -46,9 +54,20 @@ fn as_route(route: &route::Route, upstreams: &[Arc<Upstream>], metrics: &Metrics
     }
 }
 
-fn conditions(route: &route::Route) -> Conditions {
+fn conditions(route: &route::Route, tenants: &[Tenant]) -> Conditions {
+    let tenants_of = |regions: &Vec<toml::Spanned<String>>| {
+        let is_in = |tenant: &&Tenant| {
+            let mut regions = regions.iter().map(toml::Spanned::get_ref);
+            regions.any(|region| tenant.region.as_ref() == Some(region))
+        };
+        let found = tenants.iter().filter(is_in);
+        found
+            .map(|tenant| TenantName::from(tenant.name.as_str()))
+            .collect()
+    };
     Conditions {
         tenants: names(route.tenants.as_deref()),
+        tenants_of_regions: route.regions.as_ref().map(tenants_of),
         teams: names(route.teams.as_deref()),
         roles: names(route.roles.as_deref()),
         features: route.features.clone().unwrap_or_default(),
