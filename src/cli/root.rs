@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cli::admin_client::NotDone;
 use crate::cli::output::Output;
-use crate::cli::{Nouns, check, demo, ledger, route, serve};
+use crate::cli::{Nouns, check, cost, demo, ledger, route, serve};
 use crate::config::Config;
 use crate::config::source::Source;
 use crate::control::admin::peer::own_uid;
@@ -19,7 +19,8 @@ use crate::server::assemble;
 #[command(
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found or in conflict, \
                         4 the node cannot be reached; serve and gateway also 5 requests were cut off at the \
-                        deadline, 6 the ledger could not be written to its end."
+                        deadline, 6 the ledger could not be written to its end; cost reconcile also 7 every difference has a \
+                        cause, 8 one has none."
 )]
 struct Root {
     /// Configuration file; `tollgate.toml` in the working directory where it exists, else the defaults.
@@ -48,6 +49,8 @@ enum Command {
     /// Reads the ledger.
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Adds up what was spent, and compares it with what the provider says.
+    Cost(cost::Cost),
     /// Explains routes.
     #[command(subcommand)]
     Route(route::Route),
@@ -112,6 +115,7 @@ fn run(root: Root, output: &mut Output) -> Result<u8, Failed> {
         Command::Check => check::check(&source, output),
         Command::Demo(demo) => demo::demo(&demo, source.data_dir.as_deref(), output),
         Command::Ledger(ledger) => ledger::ledger(&ledger, &load(&source)?, output),
+        Command::Cost(cost) => return cost::cost(&cost, &load(&source)?, output),
         Command::Route(route) => route::route(&route, &load(&source)?, output),
         Command::Nouns(nouns) => administer(nouns, &load(&source)?, output),
     }

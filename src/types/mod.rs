@@ -22,6 +22,7 @@
 //! - **open**, **close**: the leaves written before a request leaves and after it ended.
 
 pub mod clock;
+pub mod day;
 pub mod destination;
 pub mod digest;
 pub mod entropy;

@@ -16,6 +16,7 @@ mod bodies;
 mod claude_code;
 mod cli;
 mod control;
+mod cost;
 mod crash;
 mod credentials;
 mod deployment;

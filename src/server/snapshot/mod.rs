@@ -12,6 +12,7 @@ use crate::gateway::snapshot::Snapshot;
 use crate::gateway::trusted::TrustedProxies;
 use crate::pipeline::admit::{self, RateLimit};
 use crate::pipeline::forward::engine::Deadlines;
+use crate::pipeline::record::prices::PriceTable;
 use crate::pipeline::route::guard::{self, Guards};
 use crate::pipeline::route::upstream;
 use crate::server::lines::{self, NoLine};
@@ -153,6 +154,14 @@ pub fn compile(
         drain_delay: config.timeouts.drain_delay.map(|delay| delay.0),
         drain: config.timeouts.drain.0,
     })
+}
+
+/// What a configuration says that answers cost.
+///
+/// # Errors
+/// Every mistake in the price table.
+pub fn prices(config: &Config) -> Result<PriceTable, Mistakes> {
+    governing::prices(config).map_err(|error| Mistakes(error.into_mistakes(config)))
 }
 
 fn kept<T>(made: Result<T, CompileError>, errors: &mut Vec<CompileError>) -> Option<T> {

@@ -7,11 +7,12 @@
 //! never opened or closed again; nothing here knows what a leaf is.
 //!
 //! - [`apply`]: how a batch is stored; `sqlite`, `postgres`: its rows in each database.
-//! - [`read`]: cursors, the tail, one request.
+//! - [`read`]: cursors, the tail, one request. [`spend`]: requests added up.
 
 pub mod apply;
 mod postgres;
 pub mod read;
+pub mod spend;
 mod sqlite;
 
 use serde::{Deserialize, Serialize};

@@ -15,6 +15,7 @@ use std::collections::HashMap;
 use crate::pipeline::record::prices::contract::Contract;
 use crate::pipeline::record::prices::rate::Price;
 pub use crate::pipeline::record::prices::table::{BadPrices, PriceMistake};
+use crate::types::day::Day;
 use crate::types::money::MicroDollars;
 use crate::types::usage::Usage;
 
@@ -80,12 +81,22 @@ impl PriceTable {
 
     /// What this answer cost.
     pub fn cost(&self, served: &Served<'_>, usage: &Usage) -> Cost {
+        self.cost_of(served, usage, usage.total_input())
+    }
+
+    /// What the tokens of many answers together cost, none of which was long.
+    pub fn cost_of_many(&self, served: &Served<'_>, usage: &Usage) -> Cost {
+        self.cost_of(served, usage, 0)
+    }
+
+    /// What this cost in a request, or requests, of so many input tokens each.
+    fn cost_of(&self, served: &Served<'_>, usage: &Usage, each_input: u64) -> Cost {
         let contract = self.contracts.iter().find(|contract| contract.covers(served));
         let name = Name::of(served.model);
         let price = contract
             .and_then(Contract::rates)
             .or_else(|| self.listed(served.provider, &name));
-        let unrounded = price.and_then(|price| price.of(usage, name.is_regional));
+        let unrounded = price.and_then(|price| price.of(usage, each_input, name.is_regional));
         let factor = contract.and_then(Contract::multiplier);
         match unrounded {
             Some(cost) => Cost::Known(factor.map_or(cost, |factor| cost.times(factor)).rounded()),
@@ -105,6 +116,18 @@ impl PriceTable {
         };
         name.spellings.iter().copied().flatten().find_map(find)
     }
+}
+
+/// A model's name without region, vendor, version and date, as far as it has them.
+pub fn bare_name(full: &str) -> &str {
+    let name = Name::of(full);
+    name.spellings
+        .iter()
+        .rev()
+        .copied()
+        .flatten()
+        .next()
+        .unwrap_or(full)
 }
 
 /// A model's name, taken apart.
@@ -129,14 +152,18 @@ impl<'a> Name<'a> {
     }
 }
 
-/// The name without its date, if it has one: `-20250929` or `@20250929`, or anything behind an `@`.
+/// The name without its date, if it has one: `-20250929`, `-2025-09-29`, or anything behind an `@`.
 fn undated(name: &str) -> Option<&str> {
     if let Some((bare, _)) = name.rsplit_once('@') {
         return Some(bare);
     }
-    let (bare, date) = name.rsplit_once('-')?;
-    let is_date = date.len() == 8 && date.bytes().all(|digit| digit.is_ascii_digit());
-    is_date.then_some(bare)
+    let end = |digits: usize| {
+        let (bare, date) = name.split_at_checked(name.len().checked_sub(digits + 1)?)?;
+        Some((bare, date.strip_prefix('-')?))
+    };
+    let plain = end(8).filter(|(_, date)| date.bytes().all(|digit| digit.is_ascii_digit()));
+    let dashed = || end(10).filter(|(_, date)| Day::parse(date).is_some());
+    plain.or_else(dashed).map(|(bare, _)| bare)
 }
 
 /// The name without Bedrock's version, if it has one: `-v1:0`.

@@ -202,9 +202,9 @@ impl From<&WrittenPrice> for Price {
 }
 
 impl Price {
-    /// What this used, not rounded yet; `None` where something was used whose price is not written: a service
+    /// What this used, not rounded yet, where a request had so much input; `None` where something was used whose price is not written: a service
     /// tier, a mode, a tool.
-    pub(super) fn of(&self, usage: &Usage, regional: bool) -> Option<Unrounded> {
+    pub(super) fn of(&self, usage: &Usage, each_input: u64, regional: bool) -> Option<Unrounded> {
         let terms = &usage.terms;
         let sheet = match terms.tier {
             ServiceTier::Standard => &self.standard,
@@ -215,7 +215,7 @@ impl Price {
             }
         };
         let mut cost = Unrounded {
-            picos: sheet.rates(usage.total_input()).tokens(usage),
+            picos: sheet.rates(each_input).tokens(usage),
             divisor: 1,
         };
         if terms.fast {

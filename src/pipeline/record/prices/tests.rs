@@ -233,6 +233,9 @@ fn models_are_found_by_name_provider_and_date() {
     check("anthropic", "claude-sonnet-4-5-20250929", Some(3_000_000));
     check("vertex", "claude-sonnet-4-5@20250929", Some(3_000_000));
     check("vertex", "claude-sonnet-4-5@default", Some(3_000_000));
+    check("vertex", "gemini-2.5-flash", Some(300_000));
+    check("openai", "gpt-4o-2024-08-06", Some(2_500_000));
+    check("openai", "gpt-4o-2024-13-06", None);
     check("gemini", "gemini-2.5-flash", Some(300_000));
     check("", "gemini/gemini-2.5-flash", Some(300_000));
     check("openai", "gemini-2.5-flash", None);
