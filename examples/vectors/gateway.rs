@@ -163,12 +163,14 @@ fn config(cases: &[Case], upstream: SocketAddr) -> String {
     for (nth, case) in cases.iter().enumerate() {
         let (model, name) = (model_name(nth), format!("v{nth:03}"));
         let upstream_model = toml_string(case.upstream_model());
+        let declared = case.provider("declared").and_then(Value::as_str);
+        let provider = declared.unwrap_or("openai-compatible");
         config.push_str(&format!(
             "[[model]]\nid = \"{model}\"\n\
-             [[upstream]]\nname = \"{name}\"\nprovider = \"openai\"\nendpoint = \"http://{upstream}/{nth:03}\"\n\
+             [[upstream]]\nname = \"{name}\"\nprovider = \"{provider}\"\nendpoint = \"http://{upstream}/{nth:03}\"\n\
              {}\
              [[route]]\nmodel_pattern = \"{model}\"\nupstreams = [\"{name}\"]\nupstream_model = {upstream_model}\n",
-            chat(case)
+            if declared.is_none() { chat(case) } else { String::new() }
         ));
     }
     config

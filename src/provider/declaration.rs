@@ -85,6 +85,13 @@ impl ByModel {
         &self.usual
     }
 
+    /// The patterns of models that are exceptions, in order, with their ways.
+    pub fn exceptions(&self) -> impl Iterator<Item = (&ModelPattern, &ChatProfile)> {
+        self.exceptions
+            .iter()
+            .map(|(pattern, profile)| (pattern, profile))
+    }
+
     /// The same with what differs for all models: what an operator says of an upstream.
     #[must_use]
     pub fn with(self, differs: &ChatDifferences) -> Self {

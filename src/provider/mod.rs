@@ -15,6 +15,8 @@ pub mod declaration;
 pub mod declared;
 pub mod frames;
 pub mod options;
+#[cfg(test)]
+mod reference;
 pub mod registry;
 
 use std::fmt::Debug;

@@ -1,5 +1,7 @@
 //! Model patterns: a name in which `*` stands for any text, also none.
 
+use std::fmt;
+
 /// A compiled pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelPattern(Box<[Box<str>]>);
@@ -25,6 +27,12 @@ impl ModelPattern {
             }
         }
         rest.ends_with(&**last)
+    }
+}
+
+impl fmt::Display for ModelPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.join("*"))
     }
 }
 

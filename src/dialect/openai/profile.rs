@@ -26,6 +26,20 @@ pub struct ChatProfile {
     pub include_usage: bool,
     /// Whether the upstream serves `/v1/responses`, too.
     pub responses: bool,
+    /// Whether the upstream looks at pictures.
+    pub images: bool,
+    /// Whether the upstream reads files (`file` parts: PDF).
+    pub documents: bool,
+    /// Which choices between tools the upstream knows.
+    pub tool_choice: ToolChoice,
+    /// How the upstream is told whether to think, and how much; `None`: it cannot be told.
+    pub thinking_switch: Option<ThinkingSwitch>,
+    /// The efforts that the upstream knows, the least first; empty for all.
+    pub efforts: Vec<String>,
+    /// Whether the upstream takes `top_k`.
+    pub top_k: bool,
+    /// Whether a user may speak right behind a tool's result.
+    pub user_after_tool: bool,
 }
 
 impl Default for ChatProfile {
@@ -41,6 +55,13 @@ impl Default for ChatProfile {
             max_tool_id_bytes: 40,
             include_usage: true,
             responses: false,
+            images: true,
+            documents: true,
+            tool_choice: ToolChoice::Full,
+            thinking_switch: None,
+            efforts: Vec::new(),
+            top_k: false,
+            user_after_tool: true,
         }
     }
 }
@@ -53,13 +74,24 @@ impl ChatProfile {
         Self {
             max_tokens_field: differs.max_tokens_field.unwrap_or(self.max_tokens_field),
             reasoning_in: differs.reasoning_in.or(self.reasoning_in),
-            reasoning_out: differs.reasoning_out.or(self.reasoning_out),
+            // An empty name takes the field away again.
+            reasoning_out: differs
+                .reasoning_out
+                .or(self.reasoning_out)
+                .filter(|field| !field.is_empty()),
             system_messages: differs.system_messages.unwrap_or(self.system_messages),
             drop_params: differs.drop_params.unwrap_or(self.drop_params),
             effort: differs.effort.unwrap_or(self.effort),
             max_tool_id_bytes: differs.max_tool_id_bytes.unwrap_or(self.max_tool_id_bytes),
             include_usage: differs.include_usage.unwrap_or(self.include_usage),
             responses: differs.responses.unwrap_or(self.responses),
+            images: differs.images.unwrap_or(self.images),
+            documents: differs.documents.unwrap_or(self.documents),
+            tool_choice: differs.tool_choice.unwrap_or(self.tool_choice),
+            thinking_switch: differs.thinking_switch.or(self.thinking_switch),
+            efforts: differs.efforts.unwrap_or(self.efforts),
+            top_k: differs.top_k.unwrap_or(self.top_k),
+            user_after_tool: differs.user_after_tool.unwrap_or(self.user_after_tool),
         }
     }
 }
@@ -73,7 +105,7 @@ pub struct ChatDifferences {
     pub max_tokens_field: Option<MaxTokensField>,
     /// Where answers carry reasoning.
     pub reasoning_in: Option<ReasoningIn>,
-    /// The field of assistant messages in which earlier thinking is sent back.
+    /// The field of assistant messages in which earlier thinking is sent back; empty for none.
     pub reasoning_out: Option<String>,
     /// Where system messages may stand.
     pub system_messages: Option<SystemMessages>,
@@ -87,6 +119,58 @@ pub struct ChatDifferences {
     pub include_usage: Option<bool>,
     /// Whether the upstream serves `/v1/responses`, too.
     pub responses: Option<bool>,
+    /// Whether the upstream looks at pictures; else they are refused.
+    pub images: Option<bool>,
+    /// Whether the upstream reads files; else PDF documents are refused.
+    pub documents: Option<bool>,
+    /// Which choices between tools the upstream knows.
+    pub tool_choice: Option<ToolChoice>,
+    /// How the upstream is told whether to think.
+    pub thinking_switch: Option<ThinkingSwitch>,
+    /// The efforts that the upstream knows, the least first; empty for all.
+    pub efforts: Option<Vec<String>>,
+    /// Whether the upstream takes `top_k`.
+    pub top_k: Option<bool>,
+    /// Whether a user may speak right behind a tool's result.
+    pub user_after_tool: Option<bool>,
+}
+
+/// Which choices between tools an upstream knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolChoice {
+    /// `auto`, `none`, `required`, and one tool by its name.
+    Full,
+    /// The same, with `any` instead of `required` (Mistral).
+    Any,
+    /// `auto` and `none` (Kimi).
+    AutoOrNone,
+}
+
+/// How an upstream is told whether to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ThinkingSwitch {
+    /// `thinking: {type}` (DeepSeek, Kimi).
+    Thinking,
+    /// `enable_thinking` and `thinking_budget` (Qwen).
+    EnableThinking,
+    /// `chat_template_kwargs: {enable_thinking}` (vLLM, llama.cpp).
+    ChatTemplate,
+    /// `reasoning: {enabled | max_tokens | effort}` (OpenRouter).
+    Reasoning,
+}
+
+impl ThinkingSwitch {
+    /// How it looks on the wire, for documents.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Thinking => "thinking: {type}",
+            Self::EnableThinking => "enable_thinking, thinking_budget",
+            Self::ChatTemplate => "chat_template_kwargs: {enable_thinking}",
+            Self::Reasoning => "reasoning: {enabled, max_tokens, effort}",
+        }
+    }
 }
 
 /// Which field limits the length of the answer.

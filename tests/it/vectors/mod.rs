@@ -28,7 +28,11 @@ fn folders() -> Vec<PathBuf> {
     let shared = root.join("../shared/vectors/openai-chat");
     let copied = root.join("tests/corpus/vectors/openai-chat");
     let published = if shared.is_dir() { shared } else { copied };
-    vec![published, root.join("tests/corpus/vectors/own")]
+    vec![
+        published,
+        root.join("tests/corpus/vectors/own"),
+        root.join("tests/corpus/vectors/providers"),
+    ]
 }
 
 fn cases() -> Vec<Case> {
@@ -75,4 +79,44 @@ fn both_forms_of_the_expected_answer_agree() {
             format::reduced::compare(case, &message, &events)
         }
     });
+}
+
+/// What a provider lacks and what would mean something else without it is refused, by name.
+#[test]
+fn what_a_provider_lacks_is_refused_where_it_matters() {
+    use serde_json::{Value, json};
+    use tollgate::pipeline::translate::messages_to_chat;
+    use tollgate::provider::registry::Registry;
+    use tollgate::types::ids::ModelName;
+
+    let registry = Registry::collect().unwrap();
+    let check = |label: &str, block: Value, refused: bool| {
+        let model = ModelName::from("m");
+        let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [block]}]});
+        let chat = &registry.find(label).unwrap().chat;
+        let sent = messages_to_chat(body.to_string().as_bytes(), &model, chat.of(&model));
+        let told = sent.err().map(|error| error.client_text());
+        assert_eq!(told.is_some(), refused, "{label}: {told:?}");
+        assert!(told.is_none_or(|told| told.starts_with("messages[0].content[0]: ")));
+    };
+    let image =
+        || json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "AA=="}});
+    let pdf = || json!({"type": "document", "source": {"type": "base64", "media_type": "application/pdf", "data": "AA=="}});
+    let text =
+        || json!({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "t"}});
+    for (label, images, documents) in [
+        ("openai", true, true),
+        ("openai-compatible", true, true),
+        ("openrouter", true, true),
+        ("deepseek", false, false),
+        ("moonshot", true, false),
+        ("mistral", true, false),
+        ("vllm", true, false),
+        ("ollama", true, false),
+        ("llama.cpp", true, false),
+    ] {
+        check(label, image(), !images);
+        check(label, pdf(), !documents);
+        check(label, text(), false);
+    }
 }

@@ -6,6 +6,7 @@ use tollgate::dialect::openai::profile::{ChatProfile, MaxTokensField, ReasoningI
 use tollgate::pipeline::translate::{
     AnswerContext, ChatRequest, Ending, Outcome, Progress, Rewriter, chat_json, messages_to_chat,
 };
+use tollgate::provider::registry::Registry;
 use tollgate::types::ids::ModelName;
 
 use super::format::case::Case;
@@ -22,6 +23,13 @@ pub fn profile(case: &Case) -> ChatProfile {
         list.filter_map(Value::as_str).map(str::to_owned).collect()
     };
     let length = case.settings.get("max_tool_id_length").and_then(Value::as_u64);
+    if let Some(label) = text("declared") {
+        let registry = Registry::collect().unwrap();
+        let declared = registry
+            .find(label)
+            .unwrap_or_else(|| panic!("no provider {label}"));
+        return declared.chat.of(&ModelName::from(case.upstream_model())).clone();
+    }
     ChatProfile {
         max_tokens_field: match text("max_tokens_field") {
             Some("max_completion_tokens") => MaxTokensField::MaxCompletionTokens,
@@ -41,8 +49,7 @@ pub fn profile(case: &Case) -> ChatProfile {
         drop_params: strings("drop_params"),
         effort: case.provider("effort").and_then(Value::as_bool).unwrap_or(false),
         max_tool_id_bytes: length.map_or(40, |length| usize::try_from(length).unwrap()),
-        include_usage: true,
-        responses: false,
+        ..ChatProfile::default()
     }
 }
 

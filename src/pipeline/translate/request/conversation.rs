@@ -16,6 +16,9 @@ use crate::pipeline::translate::request::parts::{self, Block, Part, join};
 use crate::pipeline::translate::request::results::{self, Answered, Standing};
 use crate::pipeline::translate::request::{Draft, Untranslatable, refuse};
 
+/// What an assistant is made to say between a tool's result and a user, where the upstream wants it.
+const ACKNOWLEDGED: &str = "Understood.";
+
 /// The messages of a request.
 pub(crate) struct Conversation<'a> {
     pub(crate) turns: Vec<Turn<'a>>,
@@ -240,6 +243,7 @@ fn put_others<'a>(
 ) -> Result<(), Untranslatable> {
     let mut parts = Vec::new();
     let answered = results::put(draft, turns, calls, &mut parts)?;
+    draft.behind_result = !calls.is_empty();
     for turn in turns {
         put_turn(draft, turn, &answered, &mut parts)?;
     }
@@ -273,8 +277,10 @@ fn put_turn<'a>(
         Content::Blocks(blocks) => {
             for (index, block) in blocks.iter().enumerate() {
                 let place = place.element(index);
+                let before = parts.len();
                 if block.kind != "tool_result" {
                     parts::add(&mut draft.losses, place, block, parts)?;
+                    parts::check(draft.profile, place, parts.get(before..).unwrap_or_default())?;
                     continue;
                 }
                 match answered.standing((turn.index, index), block) {
@@ -284,7 +290,10 @@ fn put_turn<'a>(
                             .losses
                             .loss(place, "another result of the same call follows");
                     }
-                    Standing::Orphan => results::add_orphan(&mut draft.losses, place, block, parts)?,
+                    Standing::Orphan => {
+                        results::add_orphan(&mut draft.losses, place, block, parts)?;
+                        parts::check(draft.profile, place, parts.get(before..).unwrap_or_default())?;
+                    }
                 }
             }
         }
@@ -295,6 +304,10 @@ fn put_turn<'a>(
 /// Writes the user message that the parts make, if there are any.
 fn flush(draft: &mut Draft<'_>, parts: &mut Vec<Part<'_>>) {
     if !parts.is_empty() {
+        if draft.behind_result && !draft.profile.user_after_tool {
+            put_text_message(draft, "assistant", ACKNOWLEDGED);
+        }
+        draft.behind_result = false;
         put_role(draft, "user");
         draft.out.put_slice(br#","content":"#);
         parts::put_content(draft, parts);

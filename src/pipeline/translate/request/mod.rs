@@ -9,6 +9,7 @@ pub(crate) mod parameters;
 pub(crate) mod parts;
 pub(crate) mod results;
 pub(crate) mod server_tools;
+mod thinking;
 pub(crate) mod tools;
 
 use bytes::{BufMut, Bytes};
@@ -62,6 +63,8 @@ struct Draft<'d> {
     losses: Losses,
     names: Names,
     out: Vec<u8>,
+    /// Whether the message written last is a tool's result.
+    behind_result: bool,
     /// Bytes in `out` that are no text for the model (pictures), and what they cost instead.
     opaque_bytes: usize,
     images: u64,
@@ -123,6 +126,7 @@ pub fn messages_to_chat(
         losses: Losses::default(),
         names: Names::of(names),
         out: Vec::with_capacity(body.len() + 512),
+        behind_result: false,
         opaque_bytes: 0,
         images: 0,
     };

@@ -4,7 +4,7 @@ use bytes::BufMut;
 
 use crate::dialect::raw::{Members, Raw, is_blank, put_string};
 use crate::pipeline::translate::dropped::{Losses, Place};
-use crate::pipeline::translate::request::{Draft, Untranslatable, refuse};
+use crate::pipeline::translate::request::{Draft, Untranslatable, refuse, thinking};
 
 /// How many stop sequences chat completions take.
 const STOPS_UPSTREAM_MAX: usize = 4;
@@ -33,7 +33,8 @@ pub(super) fn put(draft: &mut Draft<'_>, request: &Members<'_>) -> Result<Asked,
     }
     let (stop_sequences, watched) = put_stops(draft, request)?;
     put_service_tier(draft, request);
-    put_effort(draft, request);
+    thinking::put(draft, request);
+    put_top_k(draft, request);
     put_format(draft, request);
     report_others(draft, request);
     let thinking = request.members("thinking").unwrap_or_default();
@@ -134,6 +135,17 @@ fn put_same(draft: &mut Draft<'_>, request: &Members<'_>, name: &str) {
     draft.out.put_slice(value.text().as_bytes());
 }
 
+/// `top_k`, which OpenAI never had and several others have.
+fn put_top_k(draft: &mut Draft<'_>, request: &Members<'_>) {
+    if draft.profile.top_k {
+        put_same(draft, request, "top_k");
+    } else if request.get("top_k").is_some() {
+        draft
+            .losses
+            .loss(Place::Body.member("top_k"), "unknown to the upstream");
+    }
+}
+
 fn put_stops(
     draft: &mut Draft<'_>,
     request: &Members<'_>,
@@ -216,53 +228,6 @@ fn put_service_tier(draft: &mut Draft<'_>, request: &Members<'_>) {
     put_string(&mut draft.out, tier);
 }
 
-/// Tokens of thinking up to which an effort is `low`, and up to which it is `medium`.
-const LOW_BUDGET: u64 = 4096;
-const MEDIUM_BUDGET: u64 = 16_384;
-
-fn put_effort(draft: &mut Draft<'_>, request: &Members<'_>) {
-    let body = Place::Body;
-    let (config_place, thinking_place) = (body.member("output_config"), body.member("thinking"));
-    let effort = request
-        .members("output_config")
-        .and_then(|config| config.string("effort"));
-    let thinking = request.members("thinking").unwrap_or_default();
-    let kind = thinking.string("type").unwrap_or_default();
-    let word = match (&effort, kind.as_ref()) {
-        (Some(effort), _) => Some(effort.as_ref()),
-        // Not every model knows `none`; `low` is understood wherever effort is.
-        (None, "disabled") => Some("low"),
-        (None, "enabled") => Some(match thinking.count("budget_tokens") {
-            Some(budget) if budget < LOW_BUDGET => "low",
-            Some(budget) if budget < MEDIUM_BUDGET => "medium",
-            _ => "high",
-        }),
-        (None, _) => None,
-    };
-    let taken = draft.profile.effort && !draft.refuses("effort", "reasoning_effort");
-    if let Some(word) = word.filter(|_| taken) {
-        draft.key("reasoning_effort");
-        put_string(&mut draft.out, word);
-    }
-    match kind.as_ref() {
-        "disabled" => draft
-            .losses
-            .loss(thinking_place, "the upstream cannot be told not to think"),
-        "enabled" if taken => draft
-            .losses
-            .hint(thinking_place.member("budget_tokens"), "sent as an effort"),
-        "enabled" => draft
-            .losses
-            .loss(thinking_place, "the upstream decides how much it thinks"),
-        _ => {}
-    }
-    if effort.is_some() && !taken {
-        draft
-            .losses
-            .loss(config_place.member("effort"), "the upstream takes no effort");
-    }
-}
-
 fn put_format(draft: &mut Draft<'_>, request: &Members<'_>) {
     let config = request.members("output_config").unwrap_or_default();
     let config_place = Place::Body.member("output_config");
@@ -290,7 +255,7 @@ fn put_format(draft: &mut Draft<'_>, request: &Members<'_>) {
 }
 
 fn report_others(draft: &mut Draft<'_>, request: &Members<'_>) {
-    const READ: [&str; 17] = [
+    const READ: [&str; 18] = [
         "model",
         "messages",
         "system",
@@ -300,6 +265,7 @@ fn report_others(draft: &mut Draft<'_>, request: &Members<'_>) {
         "max_tokens",
         "temperature",
         "top_p",
+        "top_k",
         "stop_sequences",
         "service_tier",
         "thinking",

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::BufMut;
 
+use crate::dialect::openai::profile::ChatProfile;
 use crate::dialect::raw::{Members, Raw, is_blank};
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::dropped::{Losses, Place};
@@ -107,6 +108,24 @@ pub(crate) fn add<'a>(
             losses.unread(place, &block.members, &["type", "tool_name"]);
         }
         other => return Err(refuse_block(place, other)),
+    }
+    Ok(())
+}
+
+/// Refuses what the upstream would not look at: the model would speak about something that it does not see.
+pub(super) fn check(
+    profile: &ChatProfile,
+    place: Place<'_>,
+    added: &[Part<'_>],
+) -> Result<(), Untranslatable> {
+    for part in added {
+        let problem = match part {
+            Part::Image(_) if !profile.images => "the upstream of this model sees no pictures",
+            Part::File { .. } if !profile.documents => "the upstream of this model reads no files",
+            _ => continue,
+        };
+        let problem = format!("{problem}. Send text instead, or ask for a model that does.");
+        return Err(refuse(place, problem));
     }
     Ok(())
 }

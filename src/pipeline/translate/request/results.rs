@@ -121,6 +121,7 @@ fn put_result<'a>(
     let content = message.member("content");
     let place = content.element(at.1);
     let told = Told::read(&mut draft.losses, place, block)?;
+    parts::check(draft.profile, place, &told.attached)?;
     let text = told.marked(&mut draft.losses, place);
     let id = call_id(block);
     let text = if text.is_empty() && !told.attached.is_empty() {

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::BufMut;
 
+use crate::dialect::openai::profile::ToolChoice;
 use crate::dialect::raw::{Members, Raw, put_string};
 use crate::pipeline::translate::dropped::Place;
 use crate::pipeline::translate::request::{Draft, Untranslatable, refuse};
@@ -182,8 +183,14 @@ fn put_choice(draft: &mut Draft<'_>, place: Place<'_>, choice: Raw<'_>) -> Resul
             draft.losses.loss(place, "the upstream refuses it");
         }
     } else {
+        let known = draft.profile.tool_choice;
         let word = match kind.as_ref() {
             "auto" => Some("auto"),
+            "any" | "tool" if known == ToolChoice::AutoOrNone => {
+                draft.losses.loss(place, "the upstream chooses for itself");
+                Some("auto")
+            }
+            "any" if known == ToolChoice::Any => Some("any"),
             "any" => Some("required"),
             "none" => Some("none"),
             "tool" => None,
