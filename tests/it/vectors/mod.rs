@@ -15,6 +15,7 @@ mod bytes;
 mod chat;
 mod gemini;
 mod mock;
+mod round_trip;
 mod run;
 mod splits;
 
