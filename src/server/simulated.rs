@@ -14,6 +14,8 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
+use crate::pipeline::translate::answer::tally;
+
 /// The pause between two pieces of a streamed answer.
 const PACE: Duration = Duration::from_millis(20);
 
@@ -111,7 +113,7 @@ fn stream(model: &str, text: &str, usage: &Value) -> Body {
     Body::from_stream(paced)
 }
 
-/// About four bytes a token; a simulation needs no more.
-const fn tokens(bytes: usize) -> usize {
-    bytes / 4 + 1
+/// By the gateway's own rule, so that a simulated answer costs what it was estimated to.
+fn tokens(bytes: usize) -> u64 {
+    tally::tokens(tally::size(bytes))
 }

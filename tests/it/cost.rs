@@ -2,13 +2,14 @@
 
 use serde_json::{Value, json};
 
-use crate::support::anthropic_sim;
 use crate::support::client::Call;
 use crate::support::gateway::Gateway;
 use crate::support::prompt::ask;
+use crate::support::records::{rows_of, text as text_of};
 use crate::support::setup::{MODEL, Setup};
 use crate::support::upstream::Upstream;
 use crate::support::wait::until;
+use crate::support::{anthropic_sim, openai_sim};
 
 /// The sums by this, once so many requests are in them.
 async fn sums(gateway: &Gateway, by: &str, requests: i64) -> Vec<Value> {
@@ -102,4 +103,36 @@ async fn an_export_is_compared_and_differences_are_classed() {
     assert!(differs.stdout.contains("missing_in_ledger"), "{differs:?}");
     let page = compare(json!({"has_more": true, "data": []})).await;
     assert!(page.code == 2 && page.stderr.contains("usage.json"), "{page:?}");
+}
+
+#[tokio::test]
+async fn tokens_are_counted_here_where_the_upstream_cannot() {
+    let sim = openai_sim::start().await;
+    let gateway = Setup::openai(&sim).start().await;
+    let key = gateway.any_key().await;
+    // 11 tokens by another program (tests/golden/count-tokens.toml), one message and the priming.
+    let text = "You are a careful assistant. Answer in one sentence.";
+    let body = json!({"model": MODEL, "messages": [{"role": "user", "content": text}]});
+    let count = |body: &Value| Call::post("/v1/messages/count_tokens", body).key(&key);
+    let answer = gateway.call(&count(&body)).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.json(), json!({"input_tokens": 18}));
+    assert_eq!(answer.header("x-tollgate-estimated"), Some("true"));
+    assert_eq!(sim.count(), 0, "nothing leaves the node");
+    let request = answer.request_id();
+    let row = until("the count to be written down", async || {
+        let row = rows_of(&gateway, "ai_requests", &request).await.remove(0);
+        (text_of(&row, "outcome") != "open").then_some(row)
+    })
+    .await;
+    assert_eq!(
+        (text_of(&row, "outcome"), text_of(&row, "cost_state")),
+        ("complete", "none"),
+        "{row:?}"
+    );
+    assert!(text_of(&row, "attempts").contains("estimated"), "{row:?}");
+    let other = gateway
+        .call(&Call::post("/v1/messages/count_tokens", &body))
+        .await;
+    assert_eq!(other.status, 401, "it is governed as everything is");
 }

@@ -1,6 +1,6 @@
 //! `usageMetadata`.
 
-use crate::dialect::raw::Members;
+use crate::dialect::raw::{Members, Raw};
 use crate::types::usage::Usage;
 
 /// The usage that an answer, or an event of its stream, tells. Counts are totals, never increments.
@@ -17,8 +17,24 @@ pub fn find(answer: &Members<'_>) -> Option<Usage> {
         output: count("candidatesTokenCount").saturating_add(thinking),
         cache_read: cached,
         thinking,
+        audio_input: sound(&told, "promptTokensDetails"),
+        audio_output: sound(&told, "candidatesTokensDetails"),
         ..Usage::default()
     })
+}
+
+/// The tokens of sound in a list of modalities.
+fn sound(told: &Members<'_>, details: &str) -> u64 {
+    let details = told.get(details).and_then(Raw::elements).unwrap_or_default();
+    let details = details.into_iter().filter_map(Raw::members);
+    details
+        .filter(|detail| {
+            detail
+                .string("modality")
+                .is_some_and(|modality| modality == "AUDIO")
+        })
+        .filter_map(|detail| detail.count("tokenCount"))
+        .fold(0, u64::saturating_add)
 }
 
 #[cfg(test)]
@@ -41,6 +57,15 @@ mod tests {
                 output: 12,
                 cache_read: 80,
                 thinking: 5,
+                ..Usage::default()
+            }),
+        );
+        check(
+            r#"{"promptTokenCount":90,"promptTokensDetails":[{"modality":"TEXT","tokenCount":30},
+                {"modality":"AUDIO","tokenCount":60}]}"#,
+            Some(Usage {
+                input: 90,
+                audio_input: 60,
                 ..Usage::default()
             }),
         );

@@ -4,10 +4,11 @@
 //! there is a close to be written. Never: an upstream that its guard keeps requests away from, a
 //! second upstream after the first byte of an answer.
 //!
-//! - `answering`: an upstream's answer on its way. `failures`: what failures become. `noted`: what is
+//! - `counting`: tokens that are counted here. `answering`: an upstream's answer on its way. `failures`: what failures become. `noted`: what is
 //!   counted and written down.
 
 mod answering;
+mod counting;
 mod failures;
 mod noted;
 
@@ -130,6 +131,11 @@ impl<'a> Attempts<'a> {
         let mut told = None;
         let mut skipped: Option<Skip> = None;
         for candidate in self.candidates {
+            match self.count_here(session, candidate).await? {
+                Some(Tried::Over) => return Ok(()),
+                Some(Tried::Failed(reply) | Tried::Final(reply)) => return self.reply(session, reply).await,
+                None => {}
+            }
             let mut ticket = match self.enter(session, candidate).await? {
                 Ok(ticket) => ticket,
                 Err(skip) => {

@@ -17,6 +17,7 @@ pub mod to_gemini;
 pub mod to_messages;
 
 pub mod answer;
+pub mod count;
 pub(crate) mod overflow;
 pub(crate) mod redaction;
 pub mod upstream_error;

@@ -26,7 +26,7 @@ const STAGES: [&str; 7] = [
 ];
 
 /// Foreign crates, and all places that may name them.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 13] = [
     (
         "pingora_",
         &["src/gateway/", "src/pipeline/forward/", "src/server/listen.rs"],
@@ -46,6 +46,7 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("sqlx::", &["src/store/"]),
     ("rusqlite::", &["src/journal/"]),
     ("clap::", &["src/cli/"]),
+    ("tiktoken_rs::", &["src/pipeline/translate/count/"]),
     ("cedar_policy::", &["src/pipeline/decide/"]),
     ("inventory::", &["src/provider/registry.rs"]),
     ("sd_notify::", &["src/server/service.rs"]),
