@@ -164,13 +164,16 @@ fn config(cases: &[Case], upstream: SocketAddr) -> String {
         let (model, name) = (model_name(nth), format!("v{nth:03}"));
         let upstream_model = toml_string(case.upstream_model());
         let declared = case.provider("declared").and_then(Value::as_str);
-        let provider = declared.unwrap_or("openai-compatible");
+        let (provider, chat) = match (case.upstream(), declared) {
+            ("messages", _) => ("anthropic", String::new()),
+            (_, Some(declared)) => (declared, String::new()),
+            (_, None) => ("openai-compatible", chat(case)),
+        };
         config.push_str(&format!(
             "[[model]]\nid = \"{model}\"\n\
-             [[upstream]]\nname = \"{name}\"\nprovider = \"{provider}\"\nendpoint = \"http://{upstream}/{nth:03}\"\n\
-             {}\
+             [[upstream]]\nname = \"{name}\"\nprovider = \"{provider}\"\n\
+             endpoint = \"http://{upstream}/{nth:03}\"\n{chat}\
              [[route]]\nmodel_pattern = \"{model}\"\nupstreams = [\"{name}\"]\nupstream_model = {upstream_model}\n",
-            if declared.is_none() { chat(case) } else { String::new() }
         ));
     }
     config
@@ -192,7 +195,7 @@ fn chat(case: &Case) -> String {
         .unwrap_or(40);
     let mut chat = format!(
         "[upstream.chat]\nmax_tokens_field = {}\nsystem_messages = {}\ndrop_params = {dropped}\n\
-         effort = {effort}\nmax_tool_id_bytes = {id_bytes}\n",
+         effort = {effort}\nmax_tool_id_bytes = {id_bytes}\nresponses = false\n",
         text("max_tokens_field", "max_tokens"),
         text("system_messages", "anywhere"),
     );

@@ -11,8 +11,9 @@ use crate::gateway::respond::{self, Extra};
 use crate::pipeline::refusal::Refusal;
 use crate::pipeline::translate::prepare::{AnswerPlan, Told};
 use crate::pipeline::translate::{
-    CompletionName, Ending, ErrorKind, Fault, Observed, Progress, Rewriter, Telling, chat_json,
-    completion_chunks, completion_json, messages_json, openai_json, response_json,
+    CompletionName, Ending, ErrorKind, Fault, Form, Observed, Progress, ResponseName, Rewriter, Telling,
+    chat_json, completion_chunks, completion_json, messages_json, openai_json, response_json,
+    response_of_message,
 };
 use crate::types::ids::RequestId;
 
@@ -38,8 +39,12 @@ pub(super) fn rewriter(plan: AnswerPlan, id: RequestId) -> Rewriter {
         AnswerPlan::Chat(context) => Rewriter::chat(context, message_id(id)),
         AnswerPlan::OpenAi(plan) => Rewriter::chat_bytes(plan),
         AnswerPlan::Response(plan) => Rewriter::response_bytes(plan),
-        AnswerPlan::Told(source, Told::Completion(context)) => {
-            rewriter(*source, id).told(Telling::completion(context, &completion_name(id)))
+        AnswerPlan::Told(source, told) => {
+            let telling = match told {
+                Told::Completion(context) => Telling::completion(context, &completion_name(id)),
+                Told::Response(context) => Telling::response(context, response_name(id)),
+            };
+            rewriter(*source, id).told(telling)
         }
     }
 }
@@ -51,11 +56,23 @@ fn message_id(id: RequestId) -> String {
 
 /// The name of a completion that we make from a foreign answer.
 fn completion_name(id: RequestId) -> CompletionName {
-    let made = id.as_uuid().get_timestamp().map(|time| time.to_unix().0);
     CompletionName {
         id: format!("chatcmpl-{}", id.as_uuid().simple()),
-        created: made.unwrap_or_default(),
+        created: made_at(id),
     }
+}
+
+/// The name of a response that we make from a foreign answer.
+fn response_name(id: RequestId) -> ResponseName {
+    ResponseName {
+        id: id.as_uuid().simple().to_string(),
+        created: made_at(id),
+    }
+}
+
+fn made_at(id: RequestId) -> u64 {
+    let made = id.as_uuid().get_timestamp().map(|time| time.to_unix().0);
+    made.unwrap_or_default()
 }
 
 /// Rewrites a whole JSON answer. A client that asked for a stream gets one, also where the upstream
@@ -81,15 +98,23 @@ pub(super) fn whole(
         }
         AnswerPlan::Told(source, told) => {
             let (message, observed, _) = whole(source, body, id, false)?;
-            let Told::Completion(context) = told;
-            let name = completion_name(id);
-            if wants_stream {
-                let chunks = completion_chunks(&message, context, &name)?;
-                Ok((chunks, observed, "text/event-stream; charset=utf-8"))
+            let (form, kind) = if wants_stream {
+                (Form::Events, "text/event-stream; charset=utf-8")
             } else {
-                let completion = completion_json(&message, context, &name)?;
-                Ok((completion, observed, "application/json"))
-            }
+                (Form::Json, "application/json")
+            };
+            let bytes = match (told, form) {
+                (Told::Completion(context), Form::Events) => {
+                    completion_chunks(&message, context, &completion_name(id))?
+                }
+                (Told::Completion(context), Form::Json) => {
+                    completion_json(&message, context, &completion_name(id))?
+                }
+                (Told::Response(context), form) => {
+                    response_of_message(&message, context, &response_name(id), form)?
+                }
+            };
+            Ok((bytes, observed, kind))
         }
         AnswerPlan::Chat(context) if wants_stream => {
             let mut stream = Rewriter::chat(context.clone(), message_id(id));

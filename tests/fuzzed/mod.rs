@@ -17,14 +17,16 @@ use tollgate::pipeline::inspect::index::index as index_of;
 use tollgate::pipeline::inspect::inspection::{Actions, FingerprintKey, inspect};
 use tollgate::pipeline::inspect::secrets::Detectors;
 use tollgate::pipeline::translate::{
-    ChatBytes, CompletionName, Ending, Progress, Reader, ResponseBytes, Rewriter, Telling, chat_to_messages,
-    count_to_gemini, messages_to_chat, messages_to_gemini,
+    AnswerContext, ChatBytes, CompletionName, Ending, Progress, Reader, ResponseBytes, ResponseName,
+    Rewriter, Telling, chat_to_messages, count_to_gemini, messages_to_chat, messages_to_gemini,
+    responses_to_messages,
 };
 use tollgate::types::ids::ModelName;
 use tollgate::types::secret::Secret;
 
 use super::format::events::{check_grammar, decode};
 use super::format::reduced::of_stream;
+use super::format::responses;
 
 /// Name and data of an event.
 type Event = (Vec<u8>, Vec<u8>);
@@ -171,14 +173,23 @@ fn translate_to_gemini(data: &[u8]) {
     }
 }
 
-/// The other direction: what comes out is a Messages request for the model that was named.
+/// The other direction: what comes out is a Messages request for the model that was named, or one that
+/// can be translated once more.
 fn translate_back(data: &[u8]) {
-    if let Ok(messages) = chat_to_messages(data, Reader::Upstream(&ModelName::from("upstream"))) {
-        assert_is_json(data);
-        assert_is_json(&messages.body);
-        if let Ok(sent) = serde_json::from_slice::<Value>(&messages.body) {
-            assert_eq!(sent["model"], "upstream");
-            assert!(sent["max_tokens"].is_u64());
+    let model = ModelName::from("upstream");
+    for reader in [Reader::Upstream(&model), Reader::Translation] {
+        let chat = chat_to_messages(data, reader).map(|sent| sent.body);
+        let responses = responses_to_messages(data, reader).map(|sent| sent.body);
+        for body in [chat, responses].into_iter().flatten() {
+            assert_is_json(data);
+            assert_is_json(&body);
+            let Ok(sent) = serde_json::from_slice::<Value>(&body) else {
+                continue;
+            };
+            if matches!(reader, Reader::Upstream(_)) {
+                assert_eq!(sent["model"], "upstream");
+                assert!(sent["max_tokens"].is_u64());
+            }
             let turns = sent["messages"].as_array().expect("a list of turns");
             let roles: Vec<_> = turns.iter().map(|turn| &turn["role"]).collect();
             assert_eq!(
@@ -190,6 +201,9 @@ fn translate_back(data: &[u8]) {
                 roles.windows(2).all(|pair| pair.first() != pair.last()),
                 "in turn"
             );
+            if let Ok(chat) = messages_to_chat(&body, &model, &ChatProfile::default()) {
+                assert_is_json(&chat.body);
+            }
         }
     }
 }
@@ -250,6 +264,42 @@ pub fn stream(data: &[u8]) {
     }
     stream_of_gemini(data);
     stream_of_chunks(data);
+    stream_of_responses(data, &context);
+}
+
+/// The same for clients of the Responses API, over every kind of upstream.
+fn stream_of_responses(data: &[u8], source: &AnswerContext) {
+    let [cut, _, stream @ ..] = data else { return };
+    let asked = br#"{"model":"c","stream":true,"input":"x","tools":[{"type":"custom","name":"n"},
+        {"type":"namespace","name":"a","tools":[{"type":"function","name":"b"}]}]}"#;
+    let sent = responses_to_messages(asked, Reader::Translation);
+    let context = sent.unwrap_or_else(|_| panic!("our own request is good")).answer;
+    let told = |source: Rewriter, size| {
+        let name = ResponseName {
+            id: "0".to_owned(),
+            created: 1,
+        };
+        let rewriter = source.told(Telling::response(context.clone(), name));
+        let (out, progress) = rewritten(rewriter, stream, size);
+        let out = without_halves(&out);
+        let response = responses::of_stream(out.as_bytes());
+        let response = response.unwrap_or_else(|error| panic!("{error}: {out}"));
+        assert_eq!(
+            response.get("error").is_none(),
+            progress == Progress::Finished,
+            "{out}"
+        );
+        (response, progress)
+    };
+    let sources: [fn(&AnswerContext) -> Rewriter; 3] = [
+        |_| Rewriter::messages(None),
+        |context| Rewriter::chat(context.clone(), "msg_1"),
+        |context| Rewriter::gemini(context.clone(), "msg_1"),
+    ];
+    for made in sources {
+        let cut = told(made(source), usize::from(*cut).max(1));
+        assert_eq!(cut, told(made(source), stream.len().max(1)), "the cut matters");
+    }
 }
 
 /// The same for answers of Gemini.

@@ -15,7 +15,11 @@ use crate::support::{anthropic_sim, openai_sim};
 enum Speaks {
     Anthropic,
     OpenAi,
+    /// OpenAI's chat completions and nothing else.
+    ChatOnly,
 }
+
+const EVERYBODY: [Speaks; 3] = [Speaks::Anthropic, Speaks::OpenAi, Speaks::ChatOnly];
 
 /// One way in, over one kind of upstream.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +40,7 @@ const fn ingress(path: &'static str, over: Speaks, streams: bool, format: &'stat
     }
 }
 
-const INGRESSES: [Ingress; 12] = [
+const INGRESSES: [Ingress; 16] = [
     ingress("/v1/messages", Speaks::Anthropic, false, "anthropic_messages"),
     ingress("/v1/messages", Speaks::Anthropic, true, "anthropic_messages"),
     ingress("/v1/messages", Speaks::OpenAi, false, "anthropic_messages"),
@@ -54,6 +58,10 @@ const INGRESSES: [Ingress; 12] = [
     ingress("/v1/embeddings", Speaks::OpenAi, false, "openai_embeddings"),
     ingress("/v1/responses", Speaks::OpenAi, false, "openai_responses"),
     ingress("/v1/responses", Speaks::OpenAi, true, "openai_responses"),
+    ingress("/v1/responses", Speaks::Anthropic, false, "openai_responses"),
+    ingress("/v1/responses", Speaks::Anthropic, true, "openai_responses"),
+    ingress("/v1/responses", Speaks::ChatOnly, false, "openai_responses"),
+    ingress("/v1/responses", Speaks::ChatOnly, true, "openai_responses"),
 ];
 
 impl Ingress {
@@ -121,6 +129,10 @@ impl House {
             Speaks::OpenAi => {
                 let upstream = openai_sim::start().await;
                 (Setup::openai(&upstream), upstream)
+            }
+            Speaks::ChatOnly => {
+                let upstream = openai_sim::start().await;
+                (Setup::compatible(&upstream), upstream)
             }
         };
         let setup = setup.model("claude-opus-4-8").policy(withheld);
@@ -199,7 +211,7 @@ fn stopped(ingress: Ingress, key: &str) -> Vec<(&'static str, Call, u16, [&'stat
 
 #[tokio::test]
 async fn every_stage_stops_what_it_must_on_every_way_in() {
-    for speaks in [Speaks::Anthropic, Speaks::OpenAi] {
+    for speaks in EVERYBODY {
         let house = House::over(speaks, |setup| {
             setup.set("server", "body_bytes_max", "\"64 KiB\"")
         })
@@ -230,7 +242,7 @@ async fn every_stage_stops_what_it_must_on_every_way_in() {
 
 #[tokio::test]
 async fn whatever_passes_is_decided_recorded_and_sent_with_our_credential() {
-    for speaks in [Speaks::Anthropic, Speaks::OpenAi] {
+    for speaks in EVERYBODY {
         let house = House::over(speaks, |setup| setup).await;
         for ingress in INGRESSES.into_iter().filter(|ingress| ingress.over == speaks) {
             let call = ingress.call(&ingress.body(MODEL, "hello")).bearer(&house.key);
@@ -268,7 +280,7 @@ async fn whatever_passes_is_decided_recorded_and_sent_with_our_credential() {
             );
             let credential = match speaks {
                 Speaks::Anthropic => sent.head.header("x-api-key").map(str::to_owned),
-                Speaks::OpenAi => sent
+                Speaks::OpenAi | Speaks::ChatOnly => sent
                     .head
                     .header("authorization")
                     .map(|value| value.replace("Bearer ", "")),
@@ -280,7 +292,7 @@ async fn whatever_passes_is_decided_recorded_and_sent_with_our_credential() {
 
 #[tokio::test]
 async fn the_rate_limit_counts_every_way_in() {
-    for speaks in [Speaks::Anthropic, Speaks::OpenAi] {
+    for speaks in EVERYBODY {
         // A burst of one: whichever way in comes first, the next one waits.
         let house = House::over(speaks, |setup| setup.set("limits", "requests_per_minute", "2")).await;
         let ways = INGRESSES.into_iter().filter(|ingress| ingress.over == speaks);
@@ -303,7 +315,7 @@ async fn the_rate_limit_counts_every_way_in() {
 
 #[tokio::test]
 async fn secrets_of_earlier_turns_are_taken_out_on_every_way_in() {
-    for speaks in [Speaks::Anthropic, Speaks::OpenAi] {
+    for speaks in EVERYBODY {
         let house = House::over(speaks, |setup| setup).await;
         let talks = |ingress: &Ingress| ingress.over == speaks && ingress.path != "/v1/embeddings";
         for ingress in INGRESSES.into_iter().filter(talks) {

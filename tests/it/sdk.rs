@@ -36,6 +36,14 @@ const ARRANGEMENTS: [(&str, Spoken); 3] = [
     ("anthropic", Spoken::Tls),
 ];
 
+/// What the SDKs of OpenAI are tried over: `chat` is an upstream that serves nothing but chat completions.
+const OPENAI_ARRANGEMENTS: [(&str, Spoken); 4] = [
+    ("anthropic", Spoken::Plain),
+    ("openai", Spoken::Plain),
+    ("chat", Spoken::Plain),
+    ("anthropic", Spoken::Tls),
+];
+
 async fn gateway_over(kind: &str, authority: Option<&Authority>) -> (Gateway, Upstream) {
     let withheld = r#"@id("opus-is-for-services") forbid (principal in Role::"user", action == Action::"invoke",
         resource == Model::"claude-opus-4-8");"#;
@@ -43,6 +51,10 @@ async fn gateway_over(kind: &str, authority: Option<&Authority>) -> (Gateway, Up
         "anthropic" => {
             let upstream = anthropic_sim::start().await;
             (Setup::anthropic(&upstream), upstream)
+        }
+        "chat" => {
+            let upstream = openai_sim::start().await;
+            (Setup::compatible(&upstream), upstream)
         }
         _ => {
             let upstream = openai_sim::start().await;
@@ -150,12 +162,12 @@ async fn python_openai() {
     check(
         installed("python-openai/bin/python"),
         "openai_sdk.py",
-        &ARRANGEMENTS,
+        &OPENAI_ARRANGEMENTS,
     )
     .await;
 }
 
 #[tokio::test]
 async fn typescript_openai() {
-    check(installed("node/bin/node"), "openai_sdk.mjs", &ARRANGEMENTS).await;
+    check(installed("node/bin/node"), "openai_sdk.mjs", &OPENAI_ARRANGEMENTS).await;
 }

@@ -98,7 +98,6 @@ const checks = {
   },
   async responses() {
     const create = (more) => client.responses.create({ model, input: "hello", ...more });
-    if (overAnthropic) return void (await raises(OpenAI.InternalServerError, 501, create));
     assert.equal((await create()).output_text, text);
     let streamed = "";
     for await (const event of await create({ stream: true })) {
@@ -106,6 +105,34 @@ const checks = {
     }
     assert.equal(streamed, text);
     await raises(OpenAI.PermissionDeniedError, 403, () => create({ store: true }));
+    await raises(OpenAI.BadRequestError, 400, () => create({ previous_response_id: "resp_1" }));
+  },
+  async responsesWithTools() {
+    if (TOLLGATE_UPSTREAM === "openai") return; // bytes pass, and the simulation of them calls no tools
+    const said = [{ role: "user", content: "sim:parallel please" }];
+    const tools = [{ type: "function", strict: false, ...weather.function }];
+    const request = { model, input: said, tools };
+    const streamed = await client.responses.stream(request).finalResponse();
+    for (const answer of [streamed, await client.responses.create(request)]) {
+      const calls = answer.output.filter((item) => item.type === "function_call");
+      assert.deepEqual(calls.map((call) => JSON.parse(call.arguments).city), ["Paris", "Köln"]);
+      const outputs = calls.map((call) => ({ type: "function_call_output", call_id: call.call_id, output: "18 degrees" }));
+      const next = { ...request, input: [...said, ...answer.output, ...outputs, { role: "user", content: "go on" }] };
+      assert.equal((await client.responses.create(next)).output_text, text);
+    }
+  },
+  async brokenResponses() {
+    if (TOLLGATE_UPSTREAM === "openai") return;
+    for (const wish of ["sim:mid-error", "sim:die"]) {
+      let last;
+      try {
+        for await (const event of await client.responses.create({ model, input: wish, stream: true })) last = event;
+      } catch (error) {
+        assert(error.status >= 500, `${error}`); // it broke before the first byte went out
+        continue;
+      }
+      assert.deepEqual([last.type, last.response.error.code], ["response.failed", "server_error"]);
+    }
   },
   async embeddings() {
     const create = () => client.embeddings.create({ model, input: ["a text", "another"], encoding_format: "float" });

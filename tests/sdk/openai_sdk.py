@@ -1,5 +1,6 @@
 """What programs do with OpenAI's official Python SDK, through the gateway."""
 
+import json
 import os
 import traceback
 
@@ -162,24 +163,80 @@ def embeddings():
     assert [len(item.embedding) for item in answer.data] == [2, 2] and answer.usage.prompt_tokens == 5, answer
 
 
+RESPONSES_WEATHER = {"type": "function", "name": "get_weather", **WEATHER["function"], "strict": False}
+
+
+def responded(request, streaming):
+    if not streaming:
+        return client.responses.create(**request)
+    with client.responses.stream(**request) as events:
+        return events.get_final_response()
+
+
 def responses():
     create = client.responses.create
     request = {"model": MODEL, "input": "hello", "instructions": "Be brief."}
-    if UPSTREAM == "anthropic":
-        raises(openai.InternalServerError, 501, lambda: create(**request))
-        return
     answer = create(**request)
     assert answer.output_text == TEXT and answer.usage.input_tokens_details.cached_tokens == 7, answer
+    assert (answer.status, answer.model, answer.object) == ("completed", MODEL, "response"), answer
+    assert (answer.usage.input_tokens, answer.usage.output_tokens) == (37, 15), answer.usage
     with client.responses.stream(**request) as events:
         assert events.get_final_response().output_text == TEXT
     raises(openai.PermissionDeniedError, 403, lambda: create(**request, store=True))
     raises(openai.BadRequestError, 400, lambda: create(**request, previous_response_id="resp_1"))
 
 
+def responses_with_tools(streaming, wish, cities):
+    if UPSTREAM == "openai":
+        return  # bytes pass, and the simulation of them calls no tools
+    said = [{"role": "user", "content": f"sim:{wish} please"}]
+    request = {"model": MODEL, "input": said, "tools": [RESPONSES_WEATHER]}
+    answer = responded(request, streaming)
+    calls = [item for item in answer.output if item.type == "function_call"]
+    assert [json.loads(call.arguments)["city"] for call in calls] == cities, answer
+    assert all(call.name == "get_weather" and call.status == "completed" for call in calls), calls
+    results = [{"type": "function_call_output", "call_id": call.call_id, "output": "18 degrees"} for call in calls]
+    # The items go back as they came.
+    request["input"] = said + [item.to_dict() for item in answer.output] + results
+    if UPSTREAM == "anthropic":
+        request["input"].append({"role": "user", "content": "go on"})
+    assert responded(request, streaming).output_text == TEXT
+
+
+def responses_with_thinking(streaming):
+    if UPSTREAM != "anthropic":
+        return
+    said = [{"role": "user", "content": "sim:thinking"}]
+    answer = responded({"model": MODEL, "input": said, "include": ["reasoning.encrypted_content"]}, streaming)
+    reasoning, message = answer.output
+    assert (reasoning.type, reasoning.summary[0].text) == ("reasoning", "First I think."), reasoning
+    assert reasoning.encrypted_content and message.content[0].text == TEXT, answer
+    again = said + [item.to_dict() for item in answer.output] + [{"role": "user", "content": "go on"}]
+    assert responded({"model": MODEL, "input": again}, streaming).output_text == TEXT
+
+
+def response_errors():
+    create = lambda wish, **more: client.responses.create(model=MODEL, input=wish, **more)
+    if UPSTREAM == "openai":
+        return
+    raises(openai.RateLimitError, 429, lambda: create("sim:status-429"))
+    raises(openai.InternalServerError, 503, lambda: create("sim:status-503", stream=True))
+    raises(openai.InternalServerError, 502, lambda: create("sim:status-401"))
+    for wish in ("sim:mid-error", "sim:die"):
+        try:
+            events = list(create(wish, stream=True))
+        except openai.APIStatusError:
+            continue  # it broke before the first byte went out, so it has a status of its own
+        assert [event.sequence_number for event in events] == list(range(len(events))), events
+        assert events[-1].type == "response.failed" and events[-1].response.error.code == "server_error", events[-1]
+
+
 CHECKS = [
     completion, stream, stream_with_usage, stream_helper, lambda: tools_round_trip(False),
     lambda: tools_round_trip(True), parallel_tools, thinking, errors, refusals_are_not_retried, broken_streams,
-    models, embeddings, responses,
+    models, embeddings, responses, lambda: responses_with_tools(False, "tool", ["Paris"]),
+    lambda: responses_with_tools(True, "tool", ["Paris"]), lambda: responses_with_tools(True, "parallel", ["Paris", "Köln"]),
+    lambda: responses_with_thinking(False), lambda: responses_with_thinking(True), response_errors,
 ]
 
 failed = 0

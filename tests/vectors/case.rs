@@ -21,7 +21,7 @@ pub struct Case {
     pub upstream_request: Value,
     /// What the upstream answers to a streaming request.
     pub transcript: Transcript,
-    /// The data of the events that the client must receive.
+    /// The data of the events that the client must receive; none where clients do not speak Messages.
     pub events: Vec<Value>,
     /// The message that they add up to.
     pub message: Value,
@@ -38,6 +38,7 @@ impl Case {
     /// The name that the upstream is asked for.
     pub fn upstream_model(&self) -> &str {
         self.provider("upstream_model")
+            .or_else(|| self.settings.get("upstream_model"))
             .and_then(Value::as_str)
             .unwrap_or("model")
     }
@@ -57,7 +58,24 @@ impl Case {
     pub fn unstreamed_request(&self) -> Value {
         let mut request = self.request.clone();
         request["stream"] = Value::Bool(false);
+        if let Some(request) = request.as_object_mut() {
+            request.shift_remove("stream_options");
+        }
         request
+    }
+
+    /// What the client speaks: `messages`, `chat_completions` or `responses`.
+    pub fn client(&self) -> &str {
+        self.settings
+            .get("client")
+            .and_then(Value::as_str)
+            .unwrap_or("messages")
+    }
+
+    /// What the upstream speaks: `chat_completions` or `messages`.
+    pub fn upstream(&self) -> &str {
+        let upstream = self.settings.get("upstream").and_then(Value::as_str);
+        upstream.unwrap_or("chat_completions")
     }
 
     /// What the upstream must receive then.
@@ -80,7 +98,11 @@ impl Case {
             serde_json::from_str(&text(name)?)
                 .map_err(|error| format!("{}/{name}: {error}", folder.display()))
         };
-        let events = json("expected_events.json")?;
+        let events = if folder.join("expected_events.json").exists() {
+            json("expected_events.json")?
+        } else {
+            Value::Array(Vec::new())
+        };
         let events = events.as_array().ok_or("expected_events.json is no list")?;
         Ok(Self {
             name: folder

@@ -4,10 +4,12 @@
 //! so that the same judgement serves the pure functions and the running binary.
 
 pub mod case;
+pub mod chunks;
 pub mod events;
 pub mod http;
 pub mod mock;
 pub mod pattern;
 pub mod reduced;
 pub mod request;
+pub mod responses;
 pub mod transcript;

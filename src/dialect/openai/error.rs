@@ -34,6 +34,19 @@ pub const fn status(messages_status: u16) -> u16 {
 /// How the Messages API words a context that is too long; both forms are made to be recognised.
 const OVERFLOWS: [&str; 2] = ["prompt is too long", "exceed context limit"];
 
+/// The code of a response that failed, one of those that its API lists.
+pub fn response_code(kind: ErrorKind, message: &str) -> &'static str {
+    match kind {
+        ErrorKind::InvalidRequest if OVERFLOWS.iter().any(|form| message.contains(form)) => {
+            "context_length_exceeded"
+        }
+        ErrorKind::RateLimit => "rate_limit_exceeded",
+        ErrorKind::Billing => "insufficient_quota",
+        ErrorKind::InvalidRequest | ErrorKind::RequestTooLarge => "invalid_prompt",
+        _ => "server_error",
+    }
+}
+
 /// Writes the error envelope: the body of an error answer, and the data of an event that ends a stream.
 pub fn put_envelope(out: &mut impl BufMut, kind: ErrorKind, message: &str) {
     let (word, mut code) = words(kind);

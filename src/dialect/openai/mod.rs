@@ -1,4 +1,4 @@
-//! OpenAI chat completions, as OpenAI and the many who imitate it send them: read leniently.
+//! OpenAI's API, as OpenAI and the many who imitate it send them: read leniently.
 //!
 //! Absent, `null` and empty mean the same everywhere; a field of an unexpected type is an absent field.
 
@@ -7,4 +7,5 @@ pub mod complaint;
 pub mod error;
 pub mod finish;
 pub mod profile;
+pub mod reasoning;
 pub mod usage;

@@ -169,6 +169,29 @@ pub fn put_usage(out: &mut impl BufMut, usage: &Usage) {
     out.put_slice(b"}}");
 }
 
+/// Writes a usage object of the Responses API. `input_tokens` contains what was read from and written to a
+/// cache.
+pub fn put_response_usage(out: &mut impl BufMut, usage: &Usage) {
+    let input = usage.total_input();
+    let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
+    let counters: [(&[u8], u64); 6] = [
+        (br#"{"input_tokens":"#, input),
+        (br#","input_tokens_details":{"cached_tokens":"#, usage.cache_read),
+        (br#","cache_write_tokens":"#, written),
+        (br#"},"output_tokens":"#, usage.output),
+        (
+            br#","output_tokens_details":{"reasoning_tokens":"#,
+            usage.thinking,
+        ),
+        (br#"},"total_tokens":"#, input.saturating_add(usage.output)),
+    ];
+    for (key, count) in counters {
+        out.put_slice(key);
+        put_count(out, count);
+    }
+    out.put_u8(b'}');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@
 pub mod dropped;
 pub mod foreign_thinking;
 pub mod from_chat;
+pub mod from_responses;
 pub(crate) mod names;
 pub mod prepare;
 pub mod request;
@@ -38,13 +39,15 @@ pub use crate::pipeline::translate::answer::openai::bytes::openai_json;
 pub use crate::pipeline::translate::answer::openai::bytes_stream::BytesStream;
 pub use crate::pipeline::translate::answer::openai::completion::{completion_chunks, completion_json};
 pub use crate::pipeline::translate::answer::openai::context::{
-    ChatBytes, CompletionContext, CompletionName, ResponseBytes,
+    ChatBytes, CompletionContext, CompletionName, ResponseBytes, ResponseContext, ResponseName,
 };
+pub use crate::pipeline::translate::answer::openai::response::{Form, response_of_message};
 pub use crate::pipeline::translate::answer::openai::responses::response_json;
 pub use crate::pipeline::translate::answer::told::{Telling, ToldStream};
 pub use crate::pipeline::translate::answer::{Ending, Progress};
 pub use crate::pipeline::translate::dropped::{Dropped, DroppedKind, dropped_header};
 pub use crate::pipeline::translate::from_chat::chat_to_messages;
+pub use crate::pipeline::translate::from_responses::responses_to_messages;
 pub use crate::pipeline::translate::request::{ChatRequest, Untranslatable, messages_to_chat};
 pub use crate::pipeline::translate::to_gemini::{GeminiRequest, count_to_gemini, messages_to_gemini};
 pub use crate::pipeline::translate::to_messages::{MessagesRequest, Reader};

@@ -12,8 +12,8 @@ use crate::pipeline::route::Candidate;
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::foreign_thinking::{EmptySignatures, foreign_thinking};
 use crate::pipeline::translate::{
-    AnswerContext, ChatBytes, ChatProfile, CompletionContext, Dropped, Reader, ResponseBytes, Untranslatable,
-    chat_to_messages, messages_to_chat,
+    AnswerContext, ChatBytes, ChatProfile, CompletionContext, Dropped, Reader, ResponseBytes,
+    ResponseContext, Untranslatable, chat_to_messages, messages_to_chat, responses_to_messages,
 };
 use crate::provider::{Ask, Unfit};
 use crate::types::ids::ModelName;
@@ -60,6 +60,8 @@ pub enum AnswerPlan {
 pub enum Told {
     /// In those of chat completions.
     Completion(CompletionContext),
+    /// In those of the Responses API.
+    Response(ResponseContext),
 }
 
 /// The body cannot be made ready.
@@ -209,6 +211,11 @@ fn translated(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared
         Operation::ChatCompletions => {
             let messages = chat_to_messages(&redacted, reader)?;
             let told = Told::Completion(messages.answer);
+            (messages.body, messages.dropped, Some(told))
+        }
+        Operation::Responses => {
+            let messages = responses_to_messages(&redacted, reader)?;
+            let told = Told::Response(messages.answer);
             (messages.body, messages.dropped, Some(told))
         }
         other => return Err(Unprepared::NotSupported(other)),

@@ -62,6 +62,14 @@ impl Setup {
             .route("claude-*", &["sim"], None)
     }
 
+    /// The same of a kind that serves chat completions only.
+    pub fn compatible(upstream: &Upstream) -> Self {
+        Self::new()
+            .upstream("sim", "openai-compatible", &format!("{}/v1", upstream.url()))
+            .model(MODEL)
+            .route("claude-*", &["sim"], None)
+    }
+
     /// The store in a database of PostgreSQL, where `TOLLGATE_TEST_STORE` says so.
     fn on_chosen_database(self) -> Self {
         if postgres::is_chosen() {

@@ -8,14 +8,12 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use tollgate::pipeline::record::aborted::{Asked, OVERRUN_TOKENS};
 use tollgate::pipeline::record::prices::{Cost, PriceTable, Served};
-use tollgate::pipeline::translate::{
-    Progress, Reader, Rewriter, Telling, chat_to_messages, messages_to_chat,
-};
+use tollgate::pipeline::translate::{Progress, Rewriter, messages_to_chat};
 use tollgate::types::ids::ModelName;
 use tollgate::types::usage::Usage;
 
 use super::format::transcript::{Ending, Transcript};
-use super::{bytes as passed, chat, run};
+use super::{bytes as passed, run, told};
 
 /// One recorded stream, and what makes its rewriter.
 struct Stream {
@@ -49,20 +47,18 @@ fn streams() -> Vec<Stream> {
             name: format!("messages over chat, {}", case.name),
         });
     }
-    for case in chat::cases() {
-        let model = ModelName::new("claude");
-        let sent = chat_to_messages(case.request.to_string().as_bytes(), Reader::Upstream(&model)).unwrap();
+    for (folder, case) in told::cases() {
+        if case.upstream() == "messages" {
+            streams.push(Stream {
+                name: format!("messages, {folder}/{}", case.name),
+                rewriter: Box::new(|| Rewriter::messages(None)),
+                transcript: case.transcript.clone(),
+            });
+        }
         streams.push(Stream {
-            name: format!("chat over messages, {}", case.name),
-            rewriter: Box::new(move || {
-                Rewriter::messages(None).told(Telling::completion(sent.answer.clone(), &chat::name()))
-            }),
+            name: format!("{folder}/{}", case.name),
             transcript: case.transcript.clone(),
-        });
-        streams.push(Stream {
-            name: format!("messages, {}", case.name),
-            rewriter: Box::new(|| Rewriter::messages(None)),
-            transcript: case.transcript,
+            rewriter: Box::new(move || told::rewriter(&case)),
         });
     }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/vectors/openai-bytes");

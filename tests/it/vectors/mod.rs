@@ -12,12 +12,13 @@ pub mod format;
 
 mod aborted;
 mod bytes;
-mod chat;
 mod gemini;
 mod mock;
+mod refused;
 mod round_trip;
 mod run;
 mod splits;
+mod told;
 
 use std::path::{Path, PathBuf};
 

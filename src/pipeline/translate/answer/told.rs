@@ -15,9 +15,15 @@ use crate::pipeline::translate::Rewriter;
 use crate::pipeline::translate::answer::fault::Fault;
 use crate::pipeline::translate::answer::observed::{Observed, Outcome};
 use crate::pipeline::translate::answer::openai::completion_telling::CompletionTelling;
-use crate::pipeline::translate::answer::openai::context::{CompletionContext, CompletionName};
+use crate::pipeline::translate::answer::openai::context::{
+    CompletionContext, CompletionName, ResponseContext, ResponseName,
+};
+use crate::pipeline::translate::answer::openai::response_telling::ResponseTelling;
 use crate::pipeline::translate::answer::{Ending, Progress};
 use crate::types::usage::Usage;
+
+/// The most bytes of an answer that are held to be told once more at its end.
+const HELD_BYTES_MAX: usize = 32 << 20;
 
 /// A sign of life for which every client of OpenAI's API is prepared.
 const SIGN_OF_LIFE: &[u8] = b": ping\n\n";
@@ -42,7 +48,8 @@ pub struct Telling(Words);
 
 #[derive(Debug)]
 enum Words {
-    Completion(CompletionTelling),
+    Completion(Box<CompletionTelling>),
+    Response(Box<ResponseTelling>),
 }
 
 /// One event of a Messages stream; blocks follow one another.
@@ -94,12 +101,25 @@ impl<'a> MessageEvent<'a> {
 impl Telling {
     /// In chunks of a completion with this name.
     pub fn completion(context: CompletionContext, name: &CompletionName) -> Self {
-        Self(Words::Completion(CompletionTelling::new(context, name)))
+        Self(Words::Completion(Box::new(CompletionTelling::new(context, name))))
+    }
+
+    /// In events of a response with this name.
+    pub fn response(context: ResponseContext, name: ResponseName) -> Self {
+        Self(Words::Response(Box::new(ResponseTelling::new(context, name))))
+    }
+
+    fn held_bytes(&self) -> usize {
+        match &self.0 {
+            Words::Completion(_) => 0,
+            Words::Response(telling) => telling.held_bytes(),
+        }
     }
 
     fn tell(&mut self, event: &MessageEvent<'_>, usage: Option<Usage>, out: &mut BytesMut) {
         match &mut self.0 {
             Words::Completion(telling) => telling.tell(event, usage, out),
+            Words::Response(telling) => telling.tell(event, usage, out),
         }
     }
 }
@@ -134,6 +154,9 @@ impl ToldStream {
     pub fn push(&mut self, chunk: &Bytes, out: &mut BytesMut) -> Progress {
         let progress = self.source.push(chunk, &mut self.passed);
         self.tell(out);
+        if progress == Progress::More && self.telling.held_bytes() > HELD_BYTES_MAX {
+            self.give_up("the upstream's answer is too long", out);
+        }
         self.stands(progress)
     }
 
@@ -195,7 +218,7 @@ impl ToldStream {
                 MessageEvent::BlockStop if !is_open => continue,
                 MessageEvent::BlockStop => self.open = None,
                 MessageEvent::BlockDelta(_) if !is_open => {
-                    self.give_up(out);
+                    self.give_up("the upstream mixed up the parts of its answer; ask again", out);
                     continue;
                 }
                 _ => {}
@@ -204,9 +227,13 @@ impl ToldStream {
         }
     }
 
-    /// Ends a stream that goes on with a block after another has begun: its pieces cannot be told in order.
-    fn give_up(&mut self, out: &mut BytesMut) {
-        let fault = Fault::broken("the upstream mixed up the parts of its answer; ask again");
+    /// Ends a stream that cannot be told: it goes on with a block after another has begun, or it is more than
+    /// is held.
+    fn give_up(&mut self, why: &'static str, out: &mut BytesMut) {
+        if self.given_up.is_some() {
+            return;
+        }
+        let fault = Fault::broken(why);
         let event = MessageEvent::Error(fault.kind, fault.message.as_str().into());
         self.telling.tell(&event, None, out);
         let mut observed = self.source.observed().clone();

@@ -94,6 +94,14 @@ pub(crate) fn put_file(
     Ok(())
 }
 
+/// Writes a file that stands at this address.
+pub(crate) fn put_file_at(out: &mut Vec<u8>, url: &str, name: Option<Raw<'_>>) {
+    out.put_slice(br#",{"type":"document","source":"#);
+    put_source(out, "url", None, "url", url);
+    put_title(out, name);
+    out.put_u8(b'}');
+}
+
 fn put_title(out: &mut Vec<u8>, name: Option<Raw<'_>>) {
     if let Some(name) = name.filter(|name| name.escaped().is_some()) {
         out.put_slice(br#","title":"#);

@@ -53,6 +53,11 @@ impl Turns {
         &mut self.turn(true).blocks
     }
 
+    /// Whether the assistant has the word.
+    pub(crate) const fn is_assistants(&self) -> bool {
+        self.current.is_assistant
+    }
+
     /// The turn of this side: the one in the making, or a new one.
     fn turn(&mut self, is_assistant: bool) -> &mut Turn {
         if self.current.is_assistant != is_assistant {

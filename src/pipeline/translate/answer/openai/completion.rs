@@ -144,7 +144,8 @@ pub fn completion_chunks(
     Ok(out.freeze())
 }
 
-fn read(body: &Bytes) -> Result<(Members<'_>, Usage), Fault> {
+/// The members of a message and its usage.
+pub(super) fn read(body: &Bytes) -> Result<(Members<'_>, Usage), Fault> {
     let (_, observed) = messages_json(body, None);
     let message = std::str::from_utf8(body).ok().and_then(Members::read);
     let message = message.filter(|_| observed.outcome == Outcome::Complete);

@@ -1,5 +1,6 @@
-//! What the way back to a client of chat completions must know of the way out.
+//! What the way back to a client of OpenAI's API must know of the way out.
 
+use crate::pipeline::translate::answer::openai::kinds::CallKinds;
 use crate::pipeline::translate::names::Names;
 use crate::types::ids::ModelName;
 
@@ -43,6 +44,28 @@ pub struct CompletionContext {
 #[derive(Clone, Debug)]
 pub struct CompletionName {
     /// Its id, as in `chatcmpl-…`.
+    pub id: String,
+    /// When it was made, in seconds since 1970.
+    pub created: u64,
+}
+
+/// What telling a response needs to know of the request.
+#[derive(Clone, Debug)]
+pub struct ResponseContext {
+    /// The model name that the client asked for; the answer bears it.
+    pub requested_model: ModelName,
+    /// Tool names that were changed, to be changed back.
+    pub(crate) names: Names,
+    /// The tools that are no plain functions.
+    pub(crate) kinds: CallKinds,
+    /// What a response repeats of its request: members, each with a comma before it.
+    pub(crate) echo: String,
+}
+
+/// What a response is called.
+#[derive(Clone, Debug)]
+pub struct ResponseName {
+    /// What its id and those of its items have in common: hex digits.
     pub id: String,
     /// When it was made, in seconds since 1970.
     pub created: u64,
