@@ -4,6 +4,7 @@
 //! Nothing here ever re-serialises what it did not understand.
 
 pub mod json;
+pub mod member;
 pub mod operation;
 pub mod raw;
 pub mod splice;

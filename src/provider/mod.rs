@@ -8,6 +8,7 @@
 //!   `declared` serves it. What differs in code is an implementation of [`Provider`].
 //! - `registry`: all of them by label. `options`: what a provider must know besides its endpoint.
 //! - `authorize`: credentials that are the same for every request, and those that are leased and sign.
+//! - `vertex`: code of its own, because paths name the model there.
 //! - `frames`: streams that are not server-sent events.
 
 pub mod authorize;
@@ -18,6 +19,7 @@ pub mod options;
 #[cfg(test)]
 mod reference;
 pub mod registry;
+mod vertex;
 
 use std::fmt::Debug;
 

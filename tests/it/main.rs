@@ -15,6 +15,7 @@ mod balance;
 mod bodies;
 mod claude_code;
 mod cli;
+mod clouds;
 mod control;
 mod cost;
 mod crash;

@@ -48,7 +48,7 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("clap::", &["src/cli/"]),
     ("tiktoken_rs::", &["src/pipeline/translate/count/"]),
     ("cedar_policy::", &["src/pipeline/decide/"]),
-    ("inventory::", &["src/provider/registry.rs"]),
+    ("inventory::", &["src/provider/"]),
     ("sd_notify::", &["src/server/service.rs"]),
     ("listenfd::", &["src/server/service.rs"]),
     ("process::Command", &["src/runner/"]),
