@@ -44,7 +44,9 @@ it without sending anything.
 | betas, `context_management`, `speed`, `inference_geo` | dropped |
 | `cache_control`, citations, `metadata` | dropped |
 | a late system message | dropped from its place, and moved to the beginning |
-| counting tokens, `/v1/responses` | refused with 501 where no upstream of the route has it |
+| counting tokens | estimated by the gateway, with `x-tollgate-estimated: true` |
+| `/v1/responses` | translated |
+| `/v1/embeddings` | refused with 501 where no upstream of the route has them |
 
 ";
 
