@@ -96,6 +96,26 @@ impl Ingress {
         body
     }
 
+    /// A request that says twice, and differently, whether the model shall think: at the top, and inside.
+    fn thinking_twice(self) -> [Vec<u8>; 2] {
+        let pieces = match self.format {
+            "anthropic_messages" => [
+                r#"{"thinking":{"type":"disabled"},"thinking":{"type":"adaptive"},"#,
+                r#"{"thinking":{"type":"disabled","type":"adaptive"},"#,
+            ],
+            "openai_chat" => [
+                r#"{"reasoning_effort":"none","reasoning_effort":"high","#,
+                r#"{"reasoning":{"effort":"none","effort":"high"},"#,
+            ],
+            _ => [
+                r#"{"reasoning":{"effort":"none"},"reasoning":{"effort":"high"},"#,
+                r#"{"reasoning":{"effort":"none","effort":"high"},"#,
+            ],
+        };
+        let plain = self.body(MODEL, "hello").to_string();
+        pieces.map(|piece| plain.replacen('{', piece, 1).into_bytes())
+    }
+
     /// The type that this way's clients read in an error.
     fn error_word(self, answer: &Answer) -> String {
         let body = answer.json();
@@ -217,7 +237,13 @@ async fn every_stage_stops_what_it_must_on_every_way_in() {
         })
         .await;
         for ingress in INGRESSES.into_iter().filter(|ingress| ingress.over == speaks) {
-            for (stage, call, status, words) in stopped(ingress, &house.key) {
+            let ambiguous = ingress.thinking_twice().map(|body| {
+                let call = Call::post_bytes(ingress.path, body).bearer(&house.key);
+                let words = ["invalid_request_error", "malformed"];
+                ("inspect: thinking said twice", call, 400, words)
+            });
+            let stopped = stopped(ingress, &house.key);
+            for (stage, call, status, words) in stopped.into_iter().chain(ambiguous) {
                 let answer = house.gateway.call(&call).await;
                 let shown = format!("{ingress:?}, {stage}: {}", answer.text());
                 assert_eq!(answer.status, status, "{shown}");
@@ -374,5 +400,36 @@ async fn what_a_translation_loses_is_told_in_the_head_and_the_ledger() {
             (sent.path(), sent.head.header("anthropic-version")),
             ("/v1/messages", Some("2023-06-01"))
         );
+    }
+}
+
+#[tokio::test]
+async fn what_cannot_be_recorded_is_refused_on_every_way_in() {
+    for speaks in EVERYBODY {
+        // Room for some records and no more.
+        let house = House::over(speaks, |setup| setup.set("ledger", "max_bytes", "\"128 KiB\"")).await;
+        let mut served = 0;
+        for ingress in INGRESSES.into_iter().filter(|ingress| ingress.over == speaks) {
+            let call = ingress.call(&ingress.body(MODEL, "hello")).bearer(&house.key);
+            let refused = loop {
+                let answer = house.gateway.call(&call).await;
+                if answer.status != 200 {
+                    break answer;
+                }
+                served += 1;
+                assert!(served < 1_000, "128 KiB do not hold a thousand records");
+            };
+            assert_eq!(refused.status, 503, "{ingress:?}: {}", refused.text());
+            let words = ["api_error", "audit_unavailable"];
+            let word = words[usize::from(ingress.format != "anthropic_messages")];
+            assert_eq!(ingress.error_word(&refused), word, "{ingress:?}");
+            assert!(refused.text().contains("journal is full"), "{}", refused.text());
+            assert!(refused.header("retry-after").is_some(), "{ingress:?}");
+            assert_eq!(
+                house.upstream.count(),
+                served,
+                "{ingress:?}: what cannot be recorded is not sent"
+            );
+        }
     }
 }

@@ -16,6 +16,7 @@ mod bodies;
 mod claude_code;
 mod cli;
 mod clouds;
+mod codex;
 mod control;
 mod cost;
 mod crash;

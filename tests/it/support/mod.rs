@@ -5,6 +5,7 @@
 pub mod anthropic_sim;
 pub mod claude;
 pub mod client;
+pub mod codex;
 pub mod conversation;
 pub mod delay;
 pub mod gateway;
