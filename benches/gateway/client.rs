@@ -155,11 +155,11 @@ impl Connection {
     }
 }
 
-/// An answer of the mock ends in one of two ways.
+/// An answer of the mock ends in one of two ways: with its last event, or with its usage.
 pub fn check_end(body: &[u8]) -> Result<()> {
     let tail = body.get(body.len().saturating_sub(64)..).unwrap_or_default();
-    let whole =
-        memmem::find(tail, b"message_stop").is_some() || memmem::find(tail, b"service_tier").is_some();
+    let whole = memmem::find(tail, b"message_stop").is_some()
+        || (memmem::find(tail, b"output_tokens").is_some() && tail.ends_with(b"}}"));
     ensure!(
         whole,
         "an answer that ends early: {}",
