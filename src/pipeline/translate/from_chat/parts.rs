@@ -3,7 +3,7 @@
 use crate::dialect::raw::{Members, Raw};
 use crate::pipeline::translate::dropped::{Losses, Place};
 use crate::pipeline::translate::request::{Untranslatable, refuse};
-use crate::pipeline::translate::to_messages::blocks::{put_file, put_image, put_text};
+use crate::pipeline::translate::to_messages::blocks::{put_content, put_file, put_image, put_text};
 
 /// Writes content as blocks, each with a comma before it; blank text is left out.
 pub(super) fn put_blocks(
@@ -12,21 +12,7 @@ pub(super) fn put_blocks(
     place: Place<'_>,
     content: Raw<'_>,
 ) -> Result<(), Untranslatable> {
-    if let Some(text) = content.escaped() {
-        put_text(out, text, None);
-        return Ok(());
-    }
-    let parts = content
-        .elements()
-        .ok_or_else(|| refuse(place, "a string or a list of parts is wanted"))?;
-    for (index, part) in parts.into_iter().enumerate() {
-        let place = place.element(index);
-        let part = part
-            .members()
-            .ok_or_else(|| refuse(place, "an object is wanted"))?;
-        put_part(out, losses, place, &part)?;
-    }
-    Ok(())
+    put_content(out, losses, place, content, put_part)
 }
 
 fn put_part(

@@ -254,28 +254,30 @@ fn put_format(draft: &mut Draft<'_>, request: &Members<'_>) {
     draft.out.put_slice(br#","strict":true}}"#);
 }
 
+/// Members of a Messages request that every translation reads or leaves out for a reason; others are reported.
+pub(crate) const READ_MEMBERS: [&str; 18] = [
+    "model",
+    "messages",
+    "system",
+    "tools",
+    "tool_choice",
+    "stream",
+    "max_tokens",
+    "temperature",
+    "top_p",
+    "top_k",
+    "stop_sequences",
+    "service_tier",
+    "thinking",
+    "output_config",
+    "output_format",
+    "metadata",
+    "anthropic_version",
+    "anthropic_beta",
+];
+
 fn report_others(draft: &mut Draft<'_>, request: &Members<'_>) {
-    const READ: [&str; 18] = [
-        "model",
-        "messages",
-        "system",
-        "tools",
-        "tool_choice",
-        "stream",
-        "max_tokens",
-        "temperature",
-        "top_p",
-        "top_k",
-        "stop_sequences",
-        "service_tier",
-        "thinking",
-        "output_config",
-        "output_format",
-        "metadata",
-        "anthropic_version",
-        "anthropic_beta",
-    ];
-    draft.report_unread(Place::Body, request, &READ);
+    draft.report_unread(Place::Body, request, &READ_MEMBERS);
     // It names a person at Anthropic; nobody else needs to know.
     if request.get("metadata").is_some() {
         draft

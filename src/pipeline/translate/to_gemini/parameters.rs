@@ -7,7 +7,7 @@ use crate::dialect::raw::{Members, Raw, put_string};
 use crate::pipeline::translate::dropped::Place;
 use crate::pipeline::translate::request::Untranslatable;
 use crate::pipeline::translate::request::parameters::{
-    put_list, read_max_tokens, read_stops, refuse_what_only_anthropic_runs,
+    READ_MEMBERS, put_list, read_max_tokens, read_stops, refuse_what_only_anthropic_runs,
 };
 use crate::pipeline::translate::to_gemini::{Draft, Read, schema};
 
@@ -206,27 +206,7 @@ fn put_format(draft: &mut Draft, read: &Read<'_>) {
 }
 
 fn report_others(draft: &mut Draft, request: &Members<'_>) {
-    const READ: [&str; 18] = [
-        "model",
-        "messages",
-        "system",
-        "tools",
-        "tool_choice",
-        "stream",
-        "max_tokens",
-        "temperature",
-        "top_p",
-        "top_k",
-        "stop_sequences",
-        "service_tier",
-        "thinking",
-        "output_config",
-        "output_format",
-        "metadata",
-        "anthropic_version",
-        "anthropic_beta",
-    ];
-    draft.losses.unread(Place::Body, request, &READ);
+    draft.losses.unread(Place::Body, request, &READ_MEMBERS);
     if request.get("metadata").is_some() {
         let reason = "not for other vendors";
         draft.losses.hint(Place::Body.member("metadata"), reason);

@@ -6,12 +6,37 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::BufMut;
 
-use crate::dialect::raw::{Raw, is_blank, put_string};
-use crate::pipeline::translate::dropped::Place;
+use crate::dialect::raw::{Members, Raw, is_blank, put_string};
+use crate::pipeline::translate::dropped::{Losses, Place};
 use crate::pipeline::translate::request::{Untranslatable, refuse};
 
 /// The pictures that the Messages API takes.
 const IMAGE_TYPES: [&str; 4] = ["image/jpeg", "image/png", "image/gif", "image/webp"];
+
+/// Writes content, a text or a list of parts, of which each API has its own kinds; blank text is left out.
+pub(crate) fn put_content(
+    out: &mut Vec<u8>,
+    losses: &mut Losses,
+    place: Place<'_>,
+    content: Raw<'_>,
+    put_part: fn(&mut Vec<u8>, &mut Losses, Place<'_>, &Members<'_>) -> Result<(), Untranslatable>,
+) -> Result<(), Untranslatable> {
+    if let Some(text) = content.escaped() {
+        put_text(out, text, None);
+        return Ok(());
+    }
+    let parts = content
+        .elements()
+        .ok_or_else(|| refuse(place, "a string or a list of parts is wanted"))?;
+    for (index, part) in parts.into_iter().enumerate() {
+        let place = place.element(index);
+        let part = part
+            .members()
+            .ok_or_else(|| refuse(place, "an object is wanted"))?;
+        put_part(out, losses, place, &part)?;
+    }
+    Ok(())
+}
 
 /// Writes a text block, unless it is blank: the upstream refuses such blocks.
 pub(crate) fn put_text(out: &mut Vec<u8>, escaped: &str, cache: Option<Raw<'_>>) {
