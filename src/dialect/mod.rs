@@ -34,6 +34,8 @@ pub enum Dialect {
     /// OpenAI chat completions: `POST …/chat/completions`.
     #[serde(rename = "openai_chat")]
     OpenAiChat,
+    /// Gemini's own: `POST …/models/{model}:generateContent`.
+    Gemini,
 }
 
 impl Dialect {
@@ -42,14 +44,16 @@ impl Dialect {
         match self {
             Self::AnthropicMessages => "anthropic_messages",
             Self::OpenAiChat => "openai_chat",
+            Self::Gemini => "gemini",
         }
     }
 
-    /// The API that it belongs to.
-    pub const fn family(self) -> Family {
+    /// The API of clients that it belongs to; none, where no client speaks it.
+    pub const fn family(self) -> Option<Family> {
         match self {
-            Self::AnthropicMessages => Family::Anthropic,
-            Self::OpenAiChat => Family::OpenAi,
+            Self::AnthropicMessages => Some(Family::Anthropic),
+            Self::OpenAiChat => Some(Family::OpenAi),
+            Self::Gemini => None,
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::pipeline::refusal::Refusal;
 use crate::pipeline::translate::prepare::{AnswerPlan, Told};
 use crate::pipeline::translate::{
     CompletionName, Ending, ErrorKind, Fault, Form, Observed, Progress, ResponseName, Rewriter, Telling,
-    chat_json, completion_chunks, completion_json, messages_json, openai_json, response_json,
-    response_of_message,
+    chat_json, completion_chunks, completion_json, gemini_count, gemini_json, messages_json, openai_json,
+    response_json, response_of_message,
 };
 use crate::types::ids::RequestId;
 
@@ -37,6 +37,9 @@ pub(super) fn rewriter(plan: AnswerPlan, id: RequestId) -> Rewriter {
     match plan {
         AnswerPlan::Messages { alias } => Rewriter::messages(alias),
         AnswerPlan::Chat(context) => Rewriter::chat(context, message_id(id)),
+        AnswerPlan::Gemini(context) => Rewriter::gemini(context, message_id(id)),
+        // Counts are never streamed; whatever comes here is passed on.
+        AnswerPlan::GeminiCount => Rewriter::messages(None),
         AnswerPlan::OpenAi(plan) => Rewriter::chat_bytes(plan),
         AnswerPlan::Response(plan) => Rewriter::response_bytes(plan),
         AnswerPlan::Told(source, told) => {
@@ -116,8 +119,8 @@ pub(super) fn whole(
             };
             Ok((bytes, observed, kind))
         }
-        AnswerPlan::Chat(context) if wants_stream => {
-            let mut stream = Rewriter::chat(context.clone(), message_id(id));
+        AnswerPlan::Chat(_) | AnswerPlan::Gemini(_) if wants_stream => {
+            let mut stream = rewriter(plan.clone(), id);
             let mut out = BytesMut::new();
             let pushed = stream.push(body, &mut out);
             let ended = if matches!(pushed, Progress::More) {
@@ -136,6 +139,14 @@ pub(super) fn whole(
         }
         AnswerPlan::Chat(context) => {
             let (bytes, observed) = chat_json(body, context, message_id(id))?;
+            Ok((bytes, observed, "application/json"))
+        }
+        AnswerPlan::Gemini(context) => {
+            let (bytes, observed) = gemini_json(body, context, message_id(id))?;
+            Ok((bytes, observed, "application/json"))
+        }
+        AnswerPlan::GeminiCount => {
+            let (bytes, observed) = gemini_count(body)?;
             Ok((bytes, observed, "application/json"))
         }
     }

@@ -5,7 +5,7 @@
 //! what may be sent, a connection to anything but a token endpoint that the upstream's settings name.
 //!
 //! - A vendor that is only settings of a dialect is a table of `conf/providers.toml`: `declaration` reads it,
-//!   `declared` serves it. What differs in code is an implementation of [`Provider`].
+//!   `declared` serves it. What differs in code is an implementation of [`Provider`]: `gemini`.
 //! - `registry`: all of them by label. `options`: what a provider must know besides its endpoint.
 //! - `authorize`: credentials that are the same for every request, and those that are leased and sign.
 //! - `vertex`: code of its own, because paths name the model there.
@@ -15,6 +15,7 @@ pub mod authorize;
 pub mod declaration;
 pub mod declared;
 pub mod frames;
+pub mod gemini;
 pub mod options;
 #[cfg(test)]
 mod reference;

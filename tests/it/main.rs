@@ -25,6 +25,7 @@ mod deployment;
 mod failover;
 mod faults;
 mod fuzzed;
+mod gemini;
 mod http2;
 mod identity;
 mod ingress;

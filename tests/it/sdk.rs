@@ -9,7 +9,7 @@ use crate::support::gateway::Gateway;
 use crate::support::setup::Setup;
 use crate::support::tls::Authority;
 use crate::support::upstream::Upstream;
-use crate::support::{anthropic_sim, openai_sim};
+use crate::support::{anthropic_sim, gemini_sim, openai_sim};
 
 const SCRIPTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/sdk");
 
@@ -30,9 +30,10 @@ enum Spoken {
 }
 
 /// What an SDK is tried over: the kind of the upstream, and how it is spoken to the gateway.
-const ARRANGEMENTS: [(&str, Spoken); 3] = [
+const ARRANGEMENTS: [(&str, Spoken); 4] = [
     ("anthropic", Spoken::Plain),
     ("openai", Spoken::Plain),
+    ("gemini", Spoken::Plain),
     ("anthropic", Spoken::Tls),
 ];
 
@@ -55,6 +56,10 @@ async fn gateway_over(kind: &str, authority: Option<&Authority>) -> (Gateway, Up
         "chat" => {
             let upstream = openai_sim::start().await;
             (Setup::compatible(&upstream), upstream)
+        }
+        "gemini" => {
+            let upstream = gemini_sim::start().await;
+            (Setup::gemini(&upstream), upstream)
         }
         _ => {
             let upstream = openai_sim::start().await;

@@ -8,7 +8,8 @@ const { default: Anthropic } = await import(pathToFileURL(`${TOLLGATE_SDK_MODULE
 
 const overAnthropic = TOLLGATE_UPSTREAM === "anthropic";
 const model = "claude-sonnet-4-6";
-const text = `Hello from the simulated ${overAnthropic ? "Anthropic" : "OpenAI"}, mit Grüßen.`;
+const names = { anthropic: "Anthropic", openai: "OpenAI", gemini: "Gemini" };
+const text = `Hello from the simulated ${names[TOLLGATE_UPSTREAM]}, mit Grüßen.`;
 const weather = {
   name: "get_weather",
   description: "The weather of a city",
@@ -92,8 +93,9 @@ const checks = {
   },
   async countTokens() {
     const request = { model, messages: ask("hello").messages };
-    if (overAnthropic) assert.equal((await client.messages.countTokens(request)).input_tokens, 42);
-    else await raises(Anthropic.InternalServerError, 501, () => client.messages.countTokens(request));
+    const counted = (await client.messages.countTokens(request)).input_tokens;
+    // Chat completions have no counter, so that the gateway counts itself.
+    assert(counted === 42 || (TOLLGATE_UPSTREAM === "openai" && counted > 0), `counted ${counted}`);
   },
   async beta() {
     const request = ask("hello", { betas: ["interleaved-thinking-2025-05-14"] });

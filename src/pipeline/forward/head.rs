@@ -71,6 +71,7 @@ fn assemble(
     client: &ClientHead<'_>,
 ) -> pingora_error::Result<RequestHeader> {
     let upstream = &candidate.upstream;
+    let family = upstream.dialect.family();
     let presented = presented_credentials(client.headers);
     let repeats = |text: &[u8]| {
         presented
@@ -93,13 +94,13 @@ fn assemble(
     if prepared.same_dialect {
         // A header that repeats the client's credential stays behind, whatever its name.
         for (name, value) in client.headers {
-            if is_listed(name, upstream.dialect.family()) && !repeats(value.as_bytes()) {
+            if family.is_some_and(|family| is_listed(name, family)) && !repeats(value.as_bytes()) {
                 head.append_header(name.clone(), value.clone())?;
             }
         }
     } else {
         head.insert_header(ACCEPT, "application/json, text/event-stream")?;
-        if upstream.dialect.family() == Family::Anthropic {
+        if family == Some(Family::Anthropic) {
             head.insert_header("anthropic-version", ANTHROPIC_VERSION)?;
         }
     }

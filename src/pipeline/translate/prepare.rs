@@ -13,7 +13,8 @@ use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::foreign_thinking::{EmptySignatures, foreign_thinking};
 use crate::pipeline::translate::{
     AnswerContext, ChatBytes, ChatProfile, CompletionContext, Dropped, Reader, ResponseBytes,
-    ResponseContext, Untranslatable, chat_to_messages, messages_to_chat, responses_to_messages,
+    ResponseContext, Untranslatable, chat_to_messages, count_to_gemini, messages_to_chat, messages_to_gemini,
+    responses_to_messages,
 };
 use crate::provider::{Ask, Unfit};
 use crate::types::ids::ModelName;
@@ -47,6 +48,10 @@ pub enum AnswerPlan {
     },
     /// Chat completions become Messages.
     Chat(AnswerContext),
+    /// What Gemini answers becomes Messages.
+    Gemini(AnswerContext),
+    /// A count of tokens by Gemini.
+    GeminiCount,
     /// What this plan makes Messages of is told to a client of another API.
     Told(Box<AnswerPlan>, Told),
     /// Bytes of completions and embeddings pass.
@@ -115,6 +120,9 @@ fn in_its_dialect(inspection: &Inspection, candidate: &Candidate) -> Result<Prep
             if operation != Operation::Responses || chat(candidate).responses =>
         {
             openai_bytes(inspection, candidate)
+        }
+        (Family::Anthropic, Dialect::Gemini) if operation == Operation::CountTokens => {
+            count_by_gemini(inspection, candidate)
         }
         (_, _) => translated(inspection, candidate),
     }
@@ -196,6 +204,22 @@ pub fn input_tokens(index: &Index) -> u64 {
     tally::request(tally::size(index.text_bytes()), index.images().into())
 }
 
+/// A count of tokens by Gemini.
+fn count_by_gemini(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
+    let edits = inspection.splices();
+    let redacted = splice::apply(inspection.index().body(), edits)?;
+    let (body, dropped) = count_to_gemini(&redacted, &candidate.served_model)?;
+    Ok(Prepared {
+        body,
+        operation: Operation::CountTokens,
+        stream: false,
+        same_dialect: false,
+        splices: edits.len(),
+        dropped,
+        answer: AnswerPlan::GeminiCount,
+    })
+}
+
 /// Different dialects: whatever the client speaks is put into Messages, and these into what the upstream
 /// speaks.
 fn translated(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
@@ -204,7 +228,7 @@ fn translated(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared
     let upstream = &candidate.upstream;
     let reader = match upstream.dialect {
         Dialect::AnthropicMessages => Reader::Upstream(&candidate.served_model),
-        Dialect::OpenAiChat => Reader::Translation,
+        Dialect::OpenAiChat | Dialect::Gemini => Reader::Translation,
     };
     let (messages, mut dropped, told) = match inspection.index().operation() {
         Operation::Messages => (redacted, Vec::new(), None),
@@ -231,6 +255,11 @@ fn translated(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared
             dropped.extend(asked.dropped);
             let plan = AnswerPlan::Chat(asked.answer);
             (asked.body, Operation::ChatCompletions, plan)
+        }
+        Dialect::Gemini => {
+            let asked = messages_to_gemini(&messages, &candidate.served_model)?;
+            dropped.extend(asked.dropped);
+            (asked.body, Operation::Messages, AnswerPlan::Gemini(asked.answer))
         }
     };
     Ok(Prepared {

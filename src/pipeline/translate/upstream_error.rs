@@ -39,7 +39,8 @@ pub fn upstream_error(
     body: &[u8],
 ) -> ClientError {
     let text = String::from_utf8_lossy(body);
-    let is_told = client == upstream.family() && (400..600).contains(&status) && !matches!(status, 401 | 403);
+    let is_told =
+        Some(client) == upstream.family() && (400..600).contains(&status) && !matches!(status, 401 | 403);
     if is_told && client == Family::Anthropic && is_relayed_to_anthropic(&text) {
         return ClientError::Relay { status };
     }

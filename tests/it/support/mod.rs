@@ -9,6 +9,7 @@ pub mod codex;
 pub mod conversation;
 pub mod delay;
 pub mod gateway;
+pub mod gemini_sim;
 pub mod h2_client;
 mod h2_server;
 pub mod home;

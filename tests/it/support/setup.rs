@@ -70,6 +70,14 @@ impl Setup {
             .route("claude-*", &["sim"], None)
     }
 
+    /// One Gemini upstream, named `sim`, for every Claude model; it is asked for one of its own.
+    pub fn gemini(upstream: &Upstream) -> Self {
+        Self::new()
+            .upstream("sim", "gemini", &format!("{}/v1beta", upstream.url()))
+            .model(MODEL)
+            .route("claude-*", &["sim"], Some("gemini-3-pro"))
+    }
+
     /// The store in a database of PostgreSQL, where `TOLLGATE_TEST_STORE` says so.
     fn on_chosen_database(self) -> Self {
         if postgres::is_chosen() {
