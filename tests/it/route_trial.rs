@@ -158,7 +158,7 @@ async fn every_endpoint_can_be_tried_without_a_node() {
         ("messages", "byte for byte"),
         ("count_tokens", "byte for byte"),
         ("chat_completions", "translated"),
-        ("responses", "cannot be asked this"),
+        ("responses", "translated"),
         ("embeddings", "cannot be asked this"),
     ] {
         let arguments = [
