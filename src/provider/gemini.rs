@@ -54,7 +54,7 @@ impl Provider for Gemini {
 }
 
 /// A name as one segment of a path (RFC 3986, 3.3).
-fn segment(name: &str) -> String {
+pub(super) fn segment(name: &str) -> String {
     let mut encoded = String::with_capacity(name.len());
     for byte in name.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

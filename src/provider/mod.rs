@@ -5,13 +5,15 @@
 //! what may be sent, a connection to anything but a token endpoint that the upstream's settings name.
 //!
 //! - A vendor that is only settings of a dialect is a table of `conf/providers.toml`: `declaration` reads it,
-//!   `declared` serves it. What differs in code is an implementation of [`Provider`]: `gemini`.
+//!   `declared` serves it. What differs in code is an implementation of [`Provider`]: `gemini`,
+//!   `bedrock`.
 //! - `registry`: all of them by label. `options`: what a provider must know besides its endpoint.
 //! - `authorize`: credentials that are the same for every request, and those that are leased and sign.
 //! - `vertex`: code of its own, because paths name the model there.
 //! - `frames`: streams that are not server-sent events.
 
 pub mod authorize;
+pub mod bedrock;
 pub mod declaration;
 pub mod declared;
 pub mod frames;
@@ -46,9 +48,9 @@ pub trait Provider: Debug + Send + Sync {
     ///
     /// # Errors
     /// [`Unfit`] where this upstream cannot be asked such a thing.
-    fn edits(&self, ask: &Ask<'_>, body: &[u8]) -> Result<Vec<Splice>, Unfit> {
+    fn edits(&self, ask: &Ask<'_>, body: &[u8]) -> Result<Edits, Unfit> {
         let _ = (ask, body);
-        Ok(Vec::new())
+        Ok(Edits::default())
     }
 
     /// Headers to set, and with `None` to leave out, when all others stand and before the request is
@@ -67,6 +69,34 @@ pub trait Provider: Debug + Send + Sync {
 
     /// How requests are authorised.
     fn authorization(&self) -> &Authorization;
+}
+
+/// Edits of a body, and what is lost by them.
+#[derive(Clone, Debug, Default)]
+pub struct Edits {
+    /// What stands otherwise in the body.
+    pub splices: Vec<Splice>,
+    /// What the upstream does not get to see.
+    pub lost: Vec<Lost>,
+}
+
+/// Edits by which nothing is lost.
+impl From<Vec<Splice>> for Edits {
+    fn from(splices: Vec<Splice>) -> Self {
+        Self {
+            splices,
+            lost: Vec::new(),
+        }
+    }
+}
+
+/// Something that the client asked for and the upstream does not get to see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Where it stood: a path in the body, or a header and its word.
+    pub path: String,
+    /// Why, in a few words.
+    pub reason: &'static str,
 }
 
 /// A request as its provider sees it.

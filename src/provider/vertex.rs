@@ -5,12 +5,11 @@ use http::{HeaderName, HeaderValue};
 use crate::dialect::member;
 use crate::dialect::operation::Operation;
 use crate::dialect::raw::Members;
-use crate::dialect::splice::Splice;
 use crate::provider::authorize::Authorization;
 use crate::provider::declaration::Declaration;
 use crate::provider::options::Options;
 use crate::provider::registry::Code;
-use crate::provider::{Ask, Misconfigured, Provider, Settings, Unfit};
+use crate::provider::{Ask, Edits, Misconfigured, Provider, Settings, Unfit};
 use crate::types::destination::Destination;
 
 /// The version of the Messages API as Vertex AI named it first.
@@ -75,7 +74,7 @@ impl Provider for Vertex {
     }
 
     /// The path names the model, unless tokens are only counted; the version stands in the body.
-    fn edits(&self, ask: &Ask<'_>, body: &[u8]) -> Result<Vec<Splice>, Unfit> {
+    fn edits(&self, ask: &Ask<'_>, body: &[u8]) -> Result<Edits, Unfit> {
         let unfit = || Unfit("body: a JSON object in UTF-8 is wanted".to_owned());
         let text = std::str::from_utf8(body).map_err(|_| unfit())?;
         let members = Members::read(text).ok_or_else(unfit)?;
@@ -92,7 +91,7 @@ impl Provider for Vertex {
             let member = format!(r#""anthropic_version":"{version}""#);
             edits.insert(0, member::first(text, &member).ok_or_else(unfit)?);
         }
-        Ok(edits)
+        Ok(edits.into())
     }
 
     fn headers(&self, _: &Ask<'_>) -> Vec<(HeaderName, Option<HeaderValue>)> {
@@ -218,7 +217,7 @@ mod tests {
                 client: &client,
             };
             let edits = vertex.edits(&ask, body.as_bytes()).unwrap();
-            let bytes = splice::apply(&Bytes::copy_from_slice(body.as_bytes()), &edits).unwrap();
+            let bytes = splice::apply(&Bytes::copy_from_slice(body.as_bytes()), &edits.splices).unwrap();
             assert_eq!(std::str::from_utf8(&bytes).unwrap(), sent);
         };
         let old = Some("2023-06-01");

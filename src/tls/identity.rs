@@ -76,9 +76,9 @@ mod tests {
         });
         assert_eq!(&*found.subject, "CN=ada, O=Acme");
         assert_eq!(found.common_name.as_deref(), Some("ada"));
-        assert_eq!(found.dns_names, ["ada.laptops.test".into()]);
-        assert_eq!(found.uris, ["spiffe://acme.test/ada".into()]);
-        assert_eq!(found.emails, ["ada@acme.test".into()]);
+        assert_eq!(found.dns_names, [Box::<str>::from("ada.laptops.test")]);
+        assert_eq!(found.uris, [Box::<str>::from("spiffe://acme.test/ada")]);
+        assert_eq!(found.emails, [Box::<str>::from("ada@acme.test")]);
     }
 
     #[test]

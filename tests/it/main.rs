@@ -12,6 +12,7 @@
 mod support;
 
 mod balance;
+mod bedrock;
 mod bodies;
 mod claude_code;
 mod cli;

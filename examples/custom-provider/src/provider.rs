@@ -11,7 +11,7 @@ use tollgate::provider::authorize::{Authorization, Authorizer, Lease, Unauthoriz
 use tollgate::provider::declaration::Declaration;
 use tollgate::provider::frames::{Frames, Misframed};
 use tollgate::provider::registry::{Code, Declarations};
-use tollgate::provider::{Ask, Misconfigured, Provider, Settings, Unfit};
+use tollgate::provider::{Ask, Edits, Misconfigured, Provider, Settings, Unfit};
 use tollgate::types::secret::Secret;
 
 /// The longest line that is taken, in bytes.
@@ -48,13 +48,14 @@ impl Provider for Acme {
     }
 
     /// Acme wants to know which edition of its API is meant.
-    fn edits(&self, _: &Ask<'_>, body: &[u8]) -> Result<Vec<Splice>, Unfit> {
+    fn edits(&self, _: &Ask<'_>, body: &[u8]) -> Result<Edits, Unfit> {
         let brace = body.iter().position(|byte| *byte == b'{');
         let after = brace.ok_or_else(|| Unfit("body: an object is wanted".to_owned()))? + 1;
-        Ok(vec![Splice {
+        let edition = Splice {
             range: after..after,
             with: Bytes::from_static(br#""acme_edition":3,"#),
-        }])
+        };
+        Ok(vec![edition].into())
     }
 
     fn headers(&self, ask: &Ask<'_>) -> Vec<(HeaderName, Option<HeaderValue>)> {

@@ -41,6 +41,7 @@ impl Attempts<'_> {
         self.close.upstream_request_id = answer
             .header("request-id")
             .or(answer.header("x-request-id"))
+            .or(answer.header("x-amzn-requestid"))
             .map(bounded);
         if !status.is_success() {
             let reply = self.upstream_refused(candidate, answer).await;

@@ -222,7 +222,7 @@ fn policies_see_the_certificate_of_the_connection() {
         let mut facts = facts(&["user"]);
         assert_eq!(
             *denial(&facts, &policies).rule,
-            ["fleet-only".into()],
+            [Box::<str>::from("fleet-only")],
             "no certificate"
         );
         facts.certificate = Some(certificate(fleet));
@@ -235,7 +235,7 @@ fn policies_see_the_certificate_of_the_connection() {
         });
         assert_eq!(
             *denial(&facts, &policies).rule,
-            ["fleet-only".into()],
+            [Box::<str>::from("fleet-only")],
             "{condition}"
         );
     };
@@ -309,7 +309,7 @@ fn a_forbid_wins_and_is_named() {
     );
     let denial = denial(&facts(&["admin"]), &policies);
     assert_eq!((denial.stage, denial.kind), (Stage::Scope, DenialKind::Policy));
-    assert_eq!(*denial.rule, ["no-sonnet-for-research".into()]);
+    assert_eq!(*denial.rule, [Box::<str>::from("no-sonnet-for-research")]);
     assert!(
         denial.client_text().contains("no-sonnet-for-research"),
         "{}",
@@ -332,7 +332,7 @@ fn forbidden_candidates_fall_away_and_none_left_is_a_denial() {
     assert_eq!(left(no_first), [candidate("bedrock-eu", "eu.anthropic.claude")]);
     let denial = denial(&facts(&["user"]), &policies(&[no_first, no_model].concat()));
     assert_eq!((denial.stage, denial.kind), (Stage::Policy, DenialKind::Policy));
-    assert_eq!(*denial.rule, ["no-anthropic".into()]);
+    assert_eq!(*denial.rule, [Box::<str>::from("no-anthropic")]);
 }
 
 #[test]
@@ -348,7 +348,7 @@ fn policies_see_the_facts_of_the_request() {
     let check = |change: fn(&mut Facts), rule: &str| {
         let mut facts = facts(&["user"]);
         change(&mut facts);
-        assert_eq!(*denial(&facts, &policies).rule, [rule.into()]);
+        assert_eq!(*denial(&facts, &policies).rule, [Box::<str>::from(rule)]);
     };
     permit(&facts(&["user"]), &policies);
     check(|facts| facts.max_tokens = Some(u64::MAX), "short-answers");
@@ -389,7 +389,7 @@ fn what_cannot_be_evaluated_is_denied() {
     let denial = denial(&facts(&["user"]), &policies);
     assert_eq!(
         (denial.kind, &*denial.rule),
-        (DenialKind::Policy, &["overflows".into()][..])
+        (DenialKind::Policy, &[Box::<str>::from("overflows")][..])
     );
 }
 

@@ -12,7 +12,7 @@ use crate::pipeline::route::Candidate;
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::foreign_thinking::{EmptySignatures, foreign_thinking};
 use crate::pipeline::translate::{
-    AnswerContext, ChatBytes, ChatProfile, CompletionContext, Dropped, Reader, ResponseBytes,
+    AnswerContext, ChatBytes, ChatProfile, CompletionContext, Dropped, DroppedKind, Reader, ResponseBytes,
     ResponseContext, Untranslatable, chat_to_messages, count_to_gemini, messages_to_chat, messages_to_gemini,
     responses_to_messages,
 };
@@ -106,8 +106,15 @@ pub fn prepare(
         client: headers,
     };
     let edits = candidate.upstream.provider.edits(&ask, &prepared.body)?;
-    prepared.body = splice::apply(&prepared.body, &edits)?;
-    prepared.splices += edits.len();
+    prepared.body = splice::apply(&prepared.body, &edits.splices)?;
+    prepared.splices += edits.splices.len();
+    prepared
+        .dropped
+        .extend(edits.lost.into_iter().map(|lost| Dropped {
+            path: lost.path,
+            kind: DroppedKind::Loss,
+            reason: lost.reason,
+        }));
     Ok(prepared)
 }
 

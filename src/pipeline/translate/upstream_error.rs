@@ -152,6 +152,8 @@ fn kind_by_status(status: u16) -> Option<ErrorKind> {
         408 | 504 => ErrorKind::Timeout,
         409 => ErrorKind::Conflict,
         413 => ErrorKind::RequestTooLarge,
+        // A model behind the upstream failed (Bedrock).
+        424 => ErrorKind::Api,
         429 => ErrorKind::RateLimit,
         400..500 => ErrorKind::InvalidRequest,
         503 | 529 => ErrorKind::Overloaded,

@@ -103,7 +103,8 @@ pub fn dies(mut script: Script) -> Script {
     script
 }
 
-fn content_for(wish: &str) -> Vec<Value> {
+/// The blocks of the answer that a word asks for.
+pub fn content_for(wish: &str) -> Vec<Value> {
     let tool = |id: &str, city: &str| json!({"type": "tool_use", "id": id, "name": "get_weather", "input": {"city": city}});
     match wish {
         "tool" => vec![

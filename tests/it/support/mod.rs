@@ -3,6 +3,7 @@
 //! Nothing here asserts behaviour of the gateway beyond "it starts" and "it does not hang".
 
 pub mod anthropic_sim;
+pub mod bedrock_sim;
 pub mod claude;
 pub mod client;
 pub mod codex;

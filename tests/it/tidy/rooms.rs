@@ -26,7 +26,7 @@ const STAGES: [&str; 7] = [
 ];
 
 /// Foreign crates, and all places that may name them.
-const HOMES: [(&str, &[&str]); 13] = [
+const HOMES: [(&str, &[&str]); 14] = [
     (
         "pingora_",
         &["src/gateway/", "src/pipeline/forward/", "src/server/listen.rs"],
@@ -45,6 +45,7 @@ const HOMES: [(&str, &[&str]); 13] = [
     ("x509_parser::", &["src/tls/"]),
     ("sqlx::", &["src/store/"]),
     ("rusqlite::", &["src/journal/"]),
+    ("aws_", &["src/provider/bedrock/"]),
     ("clap::", &["src/cli/"]),
     ("tiktoken_rs::", &["src/pipeline/translate/count/"]),
     ("cedar_policy::", &["src/pipeline/decide/"]),

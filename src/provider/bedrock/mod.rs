@@ -1,0 +1,121 @@
+//! Claude on Amazon Bedrock: `InvokeModel` and `InvokeModelWithResponseStream`.
+//!
+//! Input: Messages requests, byte for byte but for the edits of `body`. Output: requests that Bedrock takes,
+//! signed by `signing` or with an API key; `stream` takes the binary frames of its answers apart.
+//! Never: a request for a picture or file behind an address, which Bedrock does not fetch.
+
+mod body;
+mod signing;
+mod stream;
+
+use std::sync::Arc;
+
+use http::header::ACCEPT;
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::dialect::operation::Operation;
+use crate::provider::authorize::{Authorization, Scheme};
+use crate::provider::bedrock::signing::{AccessKey, Signing};
+use crate::provider::bedrock::stream::EventStream;
+use crate::provider::declaration::Declaration;
+use crate::provider::frames::Frames;
+use crate::provider::gemini::segment;
+use crate::provider::registry::Code;
+use crate::provider::{Ask, Edits, Misconfigured, Provider, Settings, Unfit};
+use crate::types::clock::SystemClock;
+
+inventory::submit! {
+    Code {
+        label: "bedrock",
+        endpoint: None,
+        open: Bedrock::open,
+    }
+}
+
+/// What binary streams are called.
+const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
+
+/// One upstream on Bedrock.
+#[derive(Debug)]
+struct Bedrock {
+    base: Box<str>,
+    /// Betas that the operator knows the models to take.
+    betas: Vec<String>,
+    authorization: Authorization,
+}
+
+impl Bedrock {
+    fn open(_: &Declaration, settings: &Settings) -> Result<Box<dyn Provider>, Misconfigured> {
+        let region = settings.options.get("region").unwrap_or_default();
+        let authorization = match (settings.options.get("access_key_id"), &settings.key) {
+            (None, key) => Authorization::fixed(Scheme::Bearer, key.as_ref())?,
+            (Some(id), Some(secret)) => {
+                let key = AccessKey::read(id, secret);
+                Authorization::Leased(Box::new(Signing::new(region, key, Arc::new(SystemClock))))
+            }
+            (Some(_), None) => {
+                let problem = "`access_key_id` needs its secret: name it by `api_key_secret`";
+                return Err(Misconfigured(problem.to_owned()));
+            }
+        };
+        let betas = settings.options.get("betas").unwrap_or_default().split(',');
+        Ok(Box::new(Self {
+            betas: betas.map(|beta| beta.trim().to_owned()).collect(),
+            base: settings.endpoint.base_path().into(),
+            authorization,
+        }))
+    }
+}
+
+impl Provider for Bedrock {
+    fn target(&self, ask: &Ask<'_>) -> String {
+        let action = if ask.stream {
+            "invoke-with-response-stream"
+        } else {
+            "invoke"
+        };
+        format!("{}/model/{}/{action}", self.base, segment(ask.model.as_str()))
+    }
+
+    fn edits(&self, ask: &Ask<'_>, body: &[u8]) -> Result<Edits, Unfit> {
+        if ask.operation != Operation::Messages {
+            return Err(Unfit(format!(
+                "Bedrock has no {} for this gateway: ask another upstream",
+                ask.operation.as_str()
+            )));
+        }
+        body::edits(ask.client, &self.betas, body)
+    }
+
+    fn headers(&self, ask: &Ask<'_>) -> Vec<(HeaderName, Option<HeaderValue>)> {
+        let kind = if ask.stream {
+            EVENT_STREAM
+        } else {
+            "application/json"
+        };
+        let mut headers = vec![(ACCEPT, Some(HeaderValue::from_static(kind)))];
+        headers.extend(own_headers(ask.client).map(|name| (name, None)));
+        headers.push((HeaderName::from_static("anthropic-version"), None));
+        headers
+    }
+
+    fn frames(&self, content_type: &str) -> Option<Box<dyn Frames>> {
+        let is_binary = content_type.starts_with(EVENT_STREAM);
+        is_binary.then(|| Box::new(EventStream::default()) as Box<dyn Frames>)
+    }
+
+    fn authorization(&self) -> &Authorization {
+        &self.authorization
+    }
+}
+
+/// Headers of Anthropic's own API: on Bedrock the body says what they say.
+fn own_headers(client: &HeaderMap) -> impl Iterator<Item = HeaderName> {
+    client
+        .keys()
+        .filter(|name| name.as_str().starts_with("anthropic-"))
+        .cloned()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,249 @@
+//! A simulated Bedrock: `InvokeModel` and `InvokeModelWithResponseStream` for Claude, in real frames.
+//!
+//! It verifies signatures by its own reading of the specification, writes the checksums of its frames itself,
+//! and refuses bodies that the real service refuses. The words of the simulated Anthropic choose what happens,
+//! and `sim:bad-frame`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ring::hmac;
+use serde_json::{Value, json};
+use tollgate::types::digest::Sha256;
+
+use crate::support::anthropic_sim::{self, content_for, stream_events, wish};
+use crate::support::setup::UPSTREAM_KEY;
+use crate::support::upstream::{self, Received, Script, Step, Upstream, chunk, end};
+
+/// The id of the access key whose secret is the upstream's key.
+pub const ACCESS_KEY: &str = "AKIDEXAMPLE";
+
+/// Where the simulation lives.
+pub const REGION: &str = "eu-central-1";
+
+/// The betas that its models know.
+const BETAS: [&str; 2] = ["interleaved-thinking-2025-05-14", "tool-search-tool-2025-10-19"];
+
+/// Starts one.
+pub async fn start() -> Upstream {
+    Upstream::start(respond).await
+}
+
+fn respond(request: &Received) -> Script {
+    if !is_authorised(request) {
+        return error(
+            403,
+            "InvalidSignatureException",
+            "The request signature does not match",
+        );
+    }
+    let asked = request
+        .path()
+        .strip_prefix("/model/")
+        .and_then(|path| path.split_once('/'));
+    let (model, action) = match asked {
+        Some((model, action)) if request.method() == "POST" && !model.contains([':', '/']) => (model, action),
+        _ => return error(404, "ResourceNotFoundException", "no such path"),
+    };
+    let body = request.json();
+    if let Some(problem) = problem(&body) {
+        return error(400, "ValidationException", &problem);
+    }
+    let wish = wish(&body).unwrap_or_default();
+    if let Some(status) = wish.strip_prefix("status-") {
+        let status = status.parse().expect("sim:status-N names a number");
+        return error(status, "SimulatedException", &format!("simulated {status}"));
+    }
+    if wish == "hang" {
+        return vec![Step::Hang];
+    }
+    let content = content_for(&wish);
+    match action {
+        "invoke" => {
+            let mut asked = body.clone();
+            asked["model"] = json!(model);
+            anthropic_sim::says(&asked, &content)
+        }
+        "invoke-with-response-stream" => stream(&wish, &content),
+        _ => error(404, "UnknownOperationException", "no such action"),
+    }
+}
+
+fn error(status: u16, kind: &str, message: &str) -> Script {
+    let kind = format!("{kind}:http://internal.amazon.com/coral/");
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-amzn-requestid", "amz-request-1"),
+        ("x-amzn-errortype", kind.as_str()),
+    ];
+    upstream::answer(
+        status,
+        &headers,
+        json!({"message": message}).to_string().as_bytes(),
+    )
+}
+
+/// Why the real service would refuse this body.
+fn problem(body: &Value) -> Option<String> {
+    const KNOWN: [&str; 14] = [
+        "anthropic_version",
+        "anthropic_beta",
+        "max_tokens",
+        "messages",
+        "system",
+        "tools",
+        "tool_choice",
+        "thinking",
+        "temperature",
+        "top_p",
+        "top_k",
+        "stop_sequences",
+        "metadata",
+        "output_config",
+    ];
+    let unknown = body
+        .as_object()?
+        .keys()
+        .find(|key| !KNOWN.contains(&key.as_str()));
+    if let Some(unknown) = unknown {
+        return Some(format!("{unknown}: Extra inputs are not permitted"));
+    }
+    if body["anthropic_version"] != "bedrock-2023-05-31" {
+        return Some("anthropic_version: Field required".to_owned());
+    }
+    let mut betas = body["anthropic_beta"].as_array().into_iter().flatten();
+    let bad = betas.any(|beta| !beta.as_str().is_some_and(|beta| BETAS.contains(&beta)));
+    if bad {
+        return Some("invalid beta flag".to_owned());
+    }
+    body.to_string()
+        .contains("\"scope\"")
+        .then(|| "cache_control.scope: Extra inputs are not permitted".to_owned())
+}
+
+fn stream(wish: &str, content: &[Value]) -> Script {
+    let calls = content.iter().any(|block| block["type"] == "tool_use");
+    let reason = if calls { "tool_use" } else { "end_turn" };
+    let events = stream_events(&json!("claude"), content, reason);
+    let mut frames: Vec<Vec<u8>> = events.iter().map(|event| event_frame(event)).collect();
+    match wish {
+        "mid-error" => {
+            frames.truncate(4);
+            let slow = json!({"message": "Too many tokens"}).to_string();
+            frames.push(frame("exception", "throttlingException", slow.as_bytes()));
+        }
+        "bad-frame" => {
+            let at = frames[3].len() / 2;
+            frames[3][at] ^= 1;
+        }
+        "die" => frames.truncate(4),
+        _ => {}
+    }
+    let bytes = frames.concat();
+    let head = [(
+        "content-type".to_owned(),
+        "application/vnd.amazon.eventstream".to_owned(),
+    )];
+    let mut script = vec![Step::Head(200, head.to_vec())];
+    script.extend(bytes.chunks(97.max(bytes.len() / 100)).map(chunk));
+    script.push(if wish == "die" { Step::Close } else { end() });
+    script
+}
+
+/// The frame of an event that the simulated Anthropic wrote.
+fn event_frame(event: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8(event.to_vec()).expect("events are text");
+    let data = text
+        .lines()
+        .find_map(|line| line.strip_prefix("data: "))
+        .expect("events have data");
+    let payload = json!({"bytes": STANDARD.encode(data), "p": "abcdefgh"}).to_string();
+    frame("event", "chunk", payload.as_bytes())
+}
+
+/// A frame: lengths, checksum of the lengths, headers, payload, checksum of everything.
+fn frame(kind: &str, name: &str, payload: &[u8]) -> Vec<u8> {
+    let named = if kind == "event" {
+        ":event-type"
+    } else {
+        ":exception-type"
+    };
+    let mut headers = Vec::new();
+    for (key, value) in [
+        (named, name),
+        (":content-type", "application/json"),
+        (":message-type", kind),
+    ] {
+        headers.push(u8::try_from(key.len()).unwrap());
+        headers.extend_from_slice(key.as_bytes());
+        headers.push(7);
+        headers.extend_from_slice(&u16::try_from(value.len()).unwrap().to_be_bytes());
+        headers.extend_from_slice(value.as_bytes());
+    }
+    let length = |bytes: usize| u32::try_from(bytes).unwrap().to_be_bytes();
+    let mut frame = [length(headers.len() + payload.len() + 16), length(headers.len())].concat();
+    frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
+    frame.extend_from_slice(&headers);
+    frame.extend_from_slice(payload);
+    frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
+    frame
+}
+
+fn is_authorised(request: &Received) -> bool {
+    let authorization = request.head.header("authorization").unwrap_or_default();
+    authorization == format!("Bearer {UPSTREAM_KEY}") || is_signed(request, authorization)
+}
+
+/// Whether the request is signed with the key (AWS Signature Version 4).
+fn is_signed(request: &Received, authorization: &str) -> bool {
+    let Some(rest) = authorization.strip_prefix("AWS4-HMAC-SHA256 ") else {
+        return false;
+    };
+    let part = |name: &str| {
+        rest.split(", ")
+            .find_map(|part| part.strip_prefix(&format!("{name}=")))
+    };
+    let (Some(credential), Some(names), Some(signature)) =
+        (part("Credential"), part("SignedHeaders"), part("Signature"))
+    else {
+        return false;
+    };
+    let moment = request.head.header("x-amz-date").unwrap_or_default();
+    let day = moment.get(..8).unwrap_or_default();
+    let scope = format!("{day}/{REGION}/bedrock/aws4_request");
+    let wanted = ["host", "x-amz-date"];
+    let names: Vec<&str> = names.split(';').collect();
+    if credential != format!("{ACCESS_KEY}/{scope}") || !wanted.iter().all(|name| names.contains(name)) {
+        return false;
+    }
+    let value = |name: &&str| {
+        format!(
+            "{name}:{}\n",
+            request.head.header(name).unwrap_or_default().trim()
+        )
+    };
+    let headers: String = names.iter().map(value).collect();
+    let path = request.path().replace('%', "%25");
+    let canonical = format!(
+        "POST\n{path}\n\n{headers}\n{}\n{}",
+        names.join(";"),
+        Sha256::of(&request.body)
+    );
+    let text = format!(
+        "AWS4-HMAC-SHA256\n{moment}\n{scope}\n{}",
+        Sha256::of(canonical.as_bytes())
+    );
+    let keyed = |key: &[u8], text: &str| {
+        hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), text.as_bytes())
+            .as_ref()
+            .to_vec()
+    };
+    let key = format!("AWS4{UPSTREAM_KEY}").into_bytes();
+    let key = [day, REGION, "bedrock", "aws4_request"]
+        .iter()
+        .fold(key, |key, part| keyed(&key, part));
+    let made: String = keyed(&key, &text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
+    made == signature
+}
