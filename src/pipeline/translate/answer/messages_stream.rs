@@ -220,11 +220,13 @@ impl Seen {
             b"message_stop" => return Verdict::Stop,
             _ => {}
         }
-        let Ok(text) = std::str::from_utf8(event.data) else {
-            return Verdict::Pass;
-        };
-        let Some(data) = Members::read(text) else {
-            return Verdict::Pass;
+        let text = std::str::from_utf8(event.data).ok();
+        let Some((text, data)) = text.and_then(|text| Some((text, Members::read(text)?))) else {
+            // An error that nobody can read is still the end, and may speak of our credential.
+            return match event.name {
+                b"error" => Verdict::Conceal(Fault::broken("the upstream ended its answer with an error")),
+                _ => Verdict::Pass,
+            };
         };
         // Without an `event:` line clients see nothing; the observation need not be blind, too.
         let kind = match event.name {

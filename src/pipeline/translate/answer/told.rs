@@ -224,24 +224,7 @@ impl ToldStream {
                 _ => {}
             }
             self.telling.tell(&event, usage, out);
-            if let MessageEvent::Error(kind, message) = event {
-                let fault = Fault::new(kind, message.into_owned());
-                self.ended_by(fault);
-            }
         }
-    }
-
-    /// Nothing follows an error, also where the source could not read it and goes on.
-    fn ended_by(&mut self, fault: Fault) {
-        let mut observed = self.source.observed().clone();
-        // The source knows more of a failure that it has seen itself.
-        let fault = if let Outcome::Failed(known) = &observed.outcome {
-            known.clone()
-        } else {
-            observed.outcome = Outcome::Failed(fault.clone());
-            fault
-        };
-        self.given_up = Some((observed, fault));
     }
 
     /// Ends a stream that cannot be told: it goes on with a block after another has begun, or it is more than
@@ -253,6 +236,8 @@ impl ToldStream {
         let fault = Fault::broken(why);
         let event = MessageEvent::Error(fault.kind, fault.message.as_str().into());
         self.telling.tell(&event, None, out);
-        self.ended_by(fault);
+        let mut observed = self.source.observed().clone();
+        observed.outcome = Outcome::Failed(fault.clone());
+        self.given_up = Some((observed, fault));
     }
 }

@@ -160,3 +160,29 @@ fn a_body_that_is_no_stream_is_a_failure() {
     );
     check_end("<html>", Ending::Eof, "without a stream\"}}\n\n", is_failed);
 }
+
+#[test]
+fn an_error_that_cannot_be_read_ends_the_stream_and_is_not_shown() {
+    for data in [
+        "{\"type\":\"error\",\"error\":{\"mess",
+        "invalid x-api-key sk-ant-1",
+    ] {
+        let mut run = Run::messages(None);
+        run.push(START);
+        run.written();
+        let Progress::Failed(fault) = run.push(&format!("event: error\ndata: {data}\n\n{TEXT}")) else {
+            panic!("{data} ends the stream");
+        };
+        assert_eq!(fault.status, 502);
+        let written = run.written();
+        assert!(
+            written.starts_with("event: error\ndata: {\"type\":\"error\""),
+            "{written}"
+        );
+        assert!(
+            !written.contains(data) && !written.contains("content_block"),
+            "{written}"
+        );
+        assert!(matches!(run.observed().outcome, Outcome::Failed(_)));
+    }
+}
