@@ -3,6 +3,7 @@
 use crate::dialect::operation::Operation;
 use crate::provider::authorize::Authorization;
 use crate::provider::declaration::Declaration;
+use crate::provider::path::segment;
 use crate::provider::registry::Code;
 use crate::provider::{Ask, Misconfigured, Provider, Settings};
 
@@ -45,25 +46,12 @@ impl Provider for Gemini {
         };
         let name = ask.model.as_str();
         let name = name.strip_prefix("models/").unwrap_or(name);
-        format!("{}/models/{}:{method}", self.base, segment(name))
+        format!("{}/models/{}:{method}", self.base, segment(name, b""))
     }
 
     fn authorization(&self) -> &Authorization {
         &self.authorization
     }
-}
-
-/// A name as one segment of a path (RFC 3986, 3.3).
-pub(super) fn segment(name: &str) -> String {
-    let mut encoded = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
-            encoded.push(char::from(byte));
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

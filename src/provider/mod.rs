@@ -2,15 +2,14 @@
 //!
 //! Input: declarations (`conf/providers.toml`, and those of crates that depend on this one) and the settings
 //! of an upstream. Output: a [`Provider`] for that upstream. Never: a look at who asks, a decision about
-//! what may be sent, a connection to anything but a token endpoint that the upstream's settings name.
+//! what may be sent, a connection.
 //!
 //! - A vendor that is only settings of a dialect is a table of `conf/providers.toml`: `declaration` reads it,
-//!   `declared` serves it. What differs in code is an implementation of [`Provider`]: `gemini`,
-//!   `bedrock`.
+//!   `declared` serves it. What differs in code is an implementation of [`Provider`]:
+//!   `gemini`, `vertex` and `bedrock`, whose paths name the model.
 //! - `registry`: all of them by label. `options`: what a provider must know besides its endpoint.
 //! - `authorize`: credentials that are the same for every request, and those that are leased and sign.
-//! - `vertex`: code of its own, because paths name the model there.
-//! - `frames`: streams that are not server-sent events.
+//! - `path`: names in paths. `frames`: streams that are not server-sent events.
 
 pub mod authorize;
 pub mod bedrock;
@@ -19,6 +18,7 @@ pub mod declared;
 pub mod frames;
 pub mod gemini;
 pub mod options;
+mod path;
 #[cfg(test)]
 mod reference;
 pub mod registry;

@@ -8,6 +8,7 @@ use crate::dialect::raw::Members;
 use crate::provider::authorize::Authorization;
 use crate::provider::declaration::Declaration;
 use crate::provider::options::Options;
+use crate::provider::path::segment;
 use crate::provider::registry::Code;
 use crate::provider::{Ask, Edits, Misconfigured, Provider, Settings, Unfit};
 use crate::types::destination::Destination;
@@ -67,8 +68,9 @@ impl Provider for Vertex {
     fn target(&self, ask: &Ask<'_>) -> String {
         let (model, verb) = match ask.operation {
             Operation::CountTokens => ("count-tokens".to_owned(), "rawPredict"),
-            _ if ask.stream => (segment(ask.model.as_str()), "streamRawPredict"),
-            _ => (segment(ask.model.as_str()), "rawPredict"),
+            // `@` stays, as in every client of Google's.
+            _ if ask.stream => (segment(ask.model.as_str(), b"@"), "streamRawPredict"),
+            _ => (segment(ask.model.as_str(), b"@"), "rawPredict"),
         };
         format!("{}{model}:{verb}", self.models)
     }
@@ -108,19 +110,6 @@ impl Provider for Vertex {
     fn authorization(&self) -> &Authorization {
         &self.authorization
     }
-}
-
-/// A model's name as one segment of a path: `@` stays, as in every client of Google's.
-fn segment(name: &str) -> String {
-    let mut segment = String::with_capacity(name.len());
-    for byte in name.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~' | b'@') {
-            segment.push(char::from(byte));
-        } else {
-            segment.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    segment
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use crate::provider::bedrock::signing::{AccessKey, Signing};
 use crate::provider::bedrock::stream::EventStream;
 use crate::provider::declaration::Declaration;
 use crate::provider::frames::Frames;
-use crate::provider::gemini::segment;
+use crate::provider::path::segment;
 use crate::provider::registry::Code;
 use crate::provider::{Ask, Edits, Misconfigured, Provider, Settings, Unfit};
 use crate::types::clock::SystemClock;
@@ -74,7 +74,11 @@ impl Provider for Bedrock {
         } else {
             "invoke"
         };
-        format!("{}/model/{}/{action}", self.base, segment(ask.model.as_str()))
+        format!(
+            "{}/model/{}/{action}",
+            self.base,
+            segment(ask.model.as_str(), b"")
+        )
     }
 
     fn edits(&self, ask: &Ask<'_>, body: &[u8]) -> Result<Edits, Unfit> {
