@@ -1,12 +1,13 @@
 //! `tollgate cost`: what was spent, and whether the provider says the same.
 //!
 //! - [`summary`]: sums over the ledger. [`reconcile`]: the verb that compares. [`export`]: what providers export.
-//!   [`explain`]: why two sums differ.
+//!   [`explain`]: why two sums differ. [`tokens`]: what is summed.
 
 pub mod explain;
 pub mod export;
 pub mod reconcile;
 pub mod summary;
+pub mod tokens;
 
 use clap::{Args, Subcommand};
 

@@ -7,8 +7,9 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use crate::cli::cost::Period;
-use crate::cli::cost::explain::{Class, Difference, Tokens, cells, explain};
+use crate::cli::cost::explain::{Class, Difference, cells, explain};
 use crate::cli::cost::export::{Entry, NotAnExport, anthropic, bedrock, openai};
+use crate::cli::cost::tokens::Tokens;
 use crate::cli::output::{Output, Table};
 use crate::cli::root::Failed;
 use crate::config::Config;

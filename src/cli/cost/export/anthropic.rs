@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use crate::cli::cost::explain::Tokens;
 use crate::cli::cost::export::{Entry, NotAnExport, micros};
+use crate::cli::cost::tokens::Tokens;
 use crate::types::day::{Day, moment};
 
 /// Reads one answer.

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use crate::cli::cost::explain::Tokens;
 use crate::cli::cost::export::csv::records;
 use crate::cli::cost::export::{Entry, NotAnExport, micros};
+use crate::cli::cost::tokens::Tokens;
 use crate::types::day::{Day, moment};
 
 /// What marketplace products of Bedrock are called at their end.

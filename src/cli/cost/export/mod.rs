@@ -11,7 +11,7 @@ pub mod bedrock;
 pub mod csv;
 pub mod openai;
 
-use crate::cli::cost::explain::Tokens;
+use crate::cli::cost::tokens::Tokens;
 use crate::types::day::Day;
 
 /// What a provider says about one model on one day, or about all of them together.
