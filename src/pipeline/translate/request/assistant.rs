@@ -10,7 +10,7 @@ use crate::pipeline::translate::dropped::Place;
 use crate::pipeline::translate::names::upstream_id;
 use crate::pipeline::translate::request::conversation::{Content, Turn, put_role};
 use crate::pipeline::translate::request::parts::{Block, join, refuse_block};
-use crate::pipeline::translate::request::{Draft, Untranslatable, refuse, server_tools};
+use crate::pipeline::translate::request::{Draft, Untranslatable, server_tools};
 
 /// A tool call that wants a result.
 pub(crate) struct Call<'a> {
@@ -118,11 +118,7 @@ impl<'a> Answer<'a> {
         block: &Block<'a>,
         at: (usize, usize),
     ) -> Result<(), Untranslatable> {
-        let string = |key| {
-            let value = block.members.string(key).filter(|value| !value.is_empty());
-            value.ok_or_else(|| refuse(place.member(key), "a string is wanted"))
-        };
-        let (id, name) = (string("id")?, string("name")?);
+        let (id, name) = block.id_and_name(place)?;
         let json = &mut self.calls_json;
         json.put_slice(if self.calls.is_empty() {
             br#"{"id":"#

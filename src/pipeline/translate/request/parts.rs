@@ -71,6 +71,18 @@ impl<'a> Block<'a> {
         let text = text.ok_or_else(|| refuse(place.member(key), "a string is wanted"))?;
         Ok((!is_blank(text)).then_some(text))
     }
+
+    /// What a call names: its id and its tool.
+    pub(crate) fn id_and_name(
+        &self,
+        place: Place<'_>,
+    ) -> Result<(Cow<'a, str>, Cow<'a, str>), Untranslatable> {
+        let string = |key| {
+            let value = self.members.string(key).filter(|value| !value.is_empty());
+            value.ok_or_else(|| refuse(place.member(key), "a string is wanted"))
+        };
+        Ok((string("id")?, string("name")?))
+    }
 }
 
 /// Refuses a block that has no counterpart.

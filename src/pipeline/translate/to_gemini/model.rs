@@ -147,11 +147,7 @@ impl<'a> Answer<'a> {
         block: &Block<'a>,
         at: (usize, usize),
     ) -> Result<(), Untranslatable> {
-        let string = |key| {
-            let value = block.members.string(key).filter(|value| !value.is_empty());
-            value.ok_or_else(|| refuse(place.member(key), "a string is wanted"))
-        };
-        let (id, name) = (string("id")?, string("name")?);
+        let (id, name) = block.id_and_name(place)?;
         let input = block.members.get("input");
         if input.is_some_and(|input| !input.text().starts_with('{')) {
             return Err(refuse(place.member("input"), "an object is wanted"));
