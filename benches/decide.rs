@@ -5,12 +5,11 @@
 //! 100 µs, new text scanned at 300 MB/s.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
+mod support;
+
 use std::hint::black_box;
-use std::time::Instant;
 
 use anyhow::{Context, Result, anyhow};
-use bytes::Bytes;
-use serde_json::{Value, json};
 use tollgate::dialect::operation::Operation;
 use tollgate::pipeline::admit::{RateLimit, Settings};
 use tollgate::pipeline::decide::facts::{Candidate, Facts};
@@ -24,7 +23,7 @@ use tollgate::types::ids::{KeyId, TenantId, UserId};
 use tollgate::types::principal::{Credential, Principal};
 use tollgate::types::secret::Secret;
 
-const ROUNDS: usize = 21;
+use crate::support::{conversation, rounds};
 
 fn main() -> Result<()> {
     for kilobytes in [2, 32, 200] {
@@ -36,46 +35,12 @@ fn main() -> Result<()> {
 
 /// Runs `work` in rounds of `times`, and prints microseconds for one.
 fn measure(name: &str, times: u32, bytes: usize, mut work: impl FnMut()) {
-    let mut rounds: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let start = Instant::now();
-            for _ in 0..times {
-                work();
-            }
-            start.elapsed().as_secs_f64() * 1e6 / f64::from(times)
-        })
-        .collect();
-    rounds.sort_by(f64::total_cmp);
-    let best = rounds.first().copied().unwrap_or_default();
-    let median = rounds.get(ROUNDS / 2).copied().unwrap_or_default();
+    let (best, median) = rounds(times, &mut work);
     let rate = match u32::try_from(bytes) {
         Ok(bytes) if bytes > 0 => format!("  {:7.0} MB/s", f64::from(bytes) / best),
         _ => String::new(),
     };
     println!("{name:<28} best {best:9.2} µs  median {median:9.2} µs{rate}");
-}
-
-/// A conversation about code of about this size: text with many line ends and quotes, and tool calls.
-fn conversation(kilobytes: usize) -> Bytes {
-    let code = "fn main() -> Result<()> {\n    let path = \"src/main.rs\";\n    open(path)?.read_to_end(&mut buffer)\n}\n";
-    let mut messages = vec![json!({ "role": "user", "content": "Why does it not compile?" })];
-    let mut size = 0;
-    while size < kilobytes * 1_000 {
-        messages.push(json!({ "role": "assistant", "content": [
-            { "type": "text", "text": "I will read the file first, see https://doc.example.com/reference." },
-            { "type": "tool_use", "id": "toolu_01", "name": "Read", "input": { "file_path": "src/main.rs" } },
-        ] }));
-        let result = code.repeat(10);
-        size += result.len() + 300;
-        messages.push(json!({ "role": "user", "content": [
-            { "type": "tool_result", "tool_use_id": "toolu_01", "content": result },
-        ] }));
-    }
-    let tools = json!([{ "name": "Read", "description": "Reads a file", "input_schema": { "type": "object",
-        "properties": { "file_path": { "type": "string" } }, "required": ["file_path"] } }]);
-    let body: Value = json!({ "model": "claude-sonnet-4-6", "max_tokens": 4096, "stream": true, "tools": tools,
-        "system": [{ "type": "text", "text": "You are terse." }], "messages": messages });
-    Bytes::from(body.to_string())
 }
 
 fn bodies(kilobytes: usize) -> Result<()> {

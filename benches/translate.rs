@@ -4,8 +4,9 @@
 //! others use. Targets: below 20 µs per event of a stream, a request of 200 KB below 1.5 ms.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
+mod support;
+
 use std::hint::black_box;
-use std::time::Instant;
 
 use anyhow::Result;
 use bytes::{Bytes, BytesMut};
@@ -15,7 +16,8 @@ use tollgate::pipeline::translate::{
 };
 use tollgate::types::ids::ModelName;
 
-const ROUNDS: usize = 21;
+use crate::support::{conversation, rounds};
+
 const DELTAS: u32 = 1_000;
 
 fn main() -> Result<()> {
@@ -73,49 +75,9 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// Runs `work` in rounds of `times`: microseconds of the best round and of the median, for one.
-fn rounds(times: u32, work: &mut dyn FnMut()) -> (f64, f64) {
-    let mut rounds: Vec<f64> = (0..ROUNDS)
-        .map(|_| {
-            let start = Instant::now();
-            for _ in 0..times {
-                work();
-            }
-            start.elapsed().as_secs_f64() * 1e6 / f64::from(times)
-        })
-        .collect();
-    rounds.sort_by(f64::total_cmp);
-    let at = |place: usize| rounds.get(place).copied().unwrap_or_default();
-    (at(0), at(ROUNDS / 2))
-}
-
 fn measure(name: &str, times: u32, mut work: impl FnMut()) {
     let (best, median) = rounds(times, &mut work);
     println!("{name:<36} best {best:9.2} µs  median {median:9.2} µs");
-}
-
-/// A conversation about code of about this size, with calls and results.
-fn conversation(kilobytes: usize) -> Bytes {
-    let code = "fn main() -> Result<()> {\n    let path = \"src/main.rs\";\n    open(path)?.read_to_end(&mut buffer)\n}\n";
-    let mut messages = vec![json!({ "role": "user", "content": "Why does it not compile?" })];
-    let mut size = 0;
-    while size < kilobytes * 1_000 {
-        let id = format!("toolu_{size}");
-        messages.push(json!({ "role": "assistant", "content": [
-            { "type": "text", "text": "I will read the file first." },
-            { "type": "tool_use", "id": id, "name": "Read", "input": { "file_path": "src/main.rs" } },
-        ] }));
-        let result = code.repeat(10);
-        size += result.len() + 300;
-        messages.push(json!({ "role": "user", "content": [
-            { "type": "tool_result", "tool_use_id": id, "content": result },
-        ] }));
-    }
-    let tools = json!([{ "name": "Read", "description": "Reads a file", "input_schema": { "type": "object",
-        "properties": { "file_path": { "type": "string" } }, "required": ["file_path"] } }]);
-    let body: Value = json!({ "model": "claude-sonnet-4-6", "max_tokens": 4096, "stream": true, "tools": tools,
-        "system": [{ "type": "text", "text": "You are terse." }], "messages": messages });
-    Bytes::from(body.to_string())
 }
 
 fn message_events() -> Vec<Bytes> {

@@ -5,10 +5,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use tollgate::pipeline::translate::{
-    AnswerContext, Ending, Outcome, Progress, Rewriter, gemini_json, messages_to_gemini,
+    AnswerContext, Outcome, Progress, Rewriter, gemini_json, messages_to_gemini,
 };
 use tollgate::types::ids::ModelName;
 
@@ -17,6 +16,7 @@ use super::format::events::{Event, check_grammar, decode};
 use super::format::pattern::{Bindings, matches};
 use super::format::reduced::{compare, of_events, of_message, of_stream};
 use super::format::transcript::{self, Transcript};
+use super::run::replay;
 use super::splits::{Random, recut};
 
 fn folder() -> PathBuf {
@@ -76,22 +76,7 @@ fn streams_become_messages_however_they_are_cut() {
 }
 
 pub fn rewrite(context: &AnswerContext, transcript: &Transcript) -> (Vec<u8>, Rewriter, Progress) {
-    let mut rewriter = Rewriter::gemini(context.clone(), "msg_test");
-    let (mut out, mut progress) = (BytesMut::new(), Progress::More);
-    for chunk in &transcript.chunks {
-        progress = rewriter.push(&Bytes::copy_from_slice(chunk), &mut out);
-        if progress != Progress::More {
-            break;
-        }
-    }
-    if progress == Progress::More {
-        let ending = match transcript.ending {
-            transcript::Ending::Eof => Ending::Eof,
-            transcript::Ending::Reset => Ending::Reset,
-        };
-        progress = rewriter.end(ending, &mut out);
-    }
-    (out.to_vec(), rewriter, progress)
+    replay(Rewriter::gemini(context.clone(), "msg_test"), transcript)
 }
 
 fn judge(case: &Case, context: &AnswerContext, transcript: &Transcript) -> Result<(), String> {

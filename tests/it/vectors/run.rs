@@ -75,7 +75,11 @@ pub fn request(case: &Case) -> Result<(), String> {
 
 /// The client's stream for this transcript, and how it ended.
 pub fn rewrite(context: &AnswerContext, transcript: &Transcript) -> (Vec<u8>, Rewriter, Progress) {
-    let mut rewriter = Rewriter::chat(context.clone(), "msg_test");
+    replay(Rewriter::chat(context.clone(), "msg_test"), transcript)
+}
+
+/// What a rewriter makes of this transcript: its stream, itself, and how it ended.
+pub fn replay(mut rewriter: Rewriter, transcript: &Transcript) -> (Vec<u8>, Rewriter, Progress) {
     let mut out = BytesMut::new();
     let mut progress = Progress::More;
     for chunk in &transcript.chunks {

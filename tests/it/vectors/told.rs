@@ -5,20 +5,20 @@
 
 use std::path::Path;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use serde_json::Value;
 use tollgate::pipeline::translate::{
-    AnswerContext, CompletionContext, CompletionName, Ending, Form, Outcome, Progress, Reader,
-    ResponseContext, ResponseName, Rewriter, Telling, chat_json, chat_to_messages, completion_chunks,
-    completion_json, messages_to_chat, response_of_message, responses_to_messages,
+    AnswerContext, CompletionContext, CompletionName, Form, Outcome, Progress, Reader, ResponseContext,
+    ResponseName, Rewriter, Telling, chat_json, chat_to_messages, completion_chunks, completion_json,
+    messages_to_chat, response_of_message, responses_to_messages,
 };
 use tollgate::types::ids::ModelName;
 
 use super::format::case::{Case, load_all};
 use super::format::pattern::{Bindings, matches};
-use super::format::transcript::{self, Transcript};
+use super::format::transcript::Transcript;
 use super::format::{chunks, responses};
-use super::run::profile;
+use super::run::{profile, replay};
 use super::splits::{Random, recut};
 
 const FOLDERS: [(&str, usize); 3] = [
@@ -161,21 +161,7 @@ fn streams_are_told_however_they_are_cut() {
 }
 
 fn judge(case: &Case, sent: &Sent, transcript: &Transcript) -> Result<(), String> {
-    let mut rewriter = sent.rewriter();
-    let (mut out, mut progress) = (BytesMut::new(), Progress::More);
-    for chunk in &transcript.chunks {
-        progress = rewriter.push(&Bytes::copy_from_slice(chunk), &mut out);
-        if progress != Progress::More {
-            break;
-        }
-    }
-    if progress == Progress::More {
-        let ending = match transcript.ending {
-            transcript::Ending::Eof => Ending::Eof,
-            transcript::Ending::Reset => Ending::Reset,
-        };
-        progress = rewriter.end(ending, &mut out);
-    }
+    let (out, rewriter, progress) = replay(sent.rewriter(), transcript);
     let told = read_stream(case, &out)?;
     matches(&case.message, &told, &mut Bindings::default(), "message")?;
     let fits = match (&progress, &rewriter.observed().outcome) {
