@@ -1,5 +1,5 @@
-//! Codex from npm against the real binary, over both kinds of upstream that know no Responses API: a tool
-//! call and its output, thinking that goes back as it came, what is written down, and a refusal.
+//! What a conversation with Codex from npm holds: a tool call and its output, thinking that goes back as it came,
+//! what is written down, and a refusal. `suite` runs it over every kind of upstream.
 
 use serde_json::{Value, json};
 
@@ -31,24 +31,18 @@ async fn over(vendor: Vendor, upstream: &Upstream, policy: &str) -> Gateway {
 }
 
 /// Thinks, writes a file by a command, and says what the command printed.
-fn writes_a_file(vendor: Vendor) -> impl Fn(&Asked) -> Does {
-    move |asked| {
-        if let [printed] = asked.results.as_slice() {
-            return Does::Says(vec![
-                json!({"type": "text", "text": format!("it printed <{printed}>")}),
-            ]);
-        }
-        let input = json!({"cmd": "printf 'Größe\\n' > note.txt && wc -c < note.txt"});
-        let mut content = vec![
-            json!({"type": "text", "text": "I write it."}),
-            json!({"type": "tool_use", "id": "toolu_01", "name": "exec_command", "input": input}),
-        ];
-        if vendor == Vendor::Anthropic {
-            let thinking = json!({"type": "thinking", "thinking": "A \"file\".", "signature": SIGNATURE});
-            content.insert(0, thinking);
-        }
-        Does::Says(content)
+fn writes_a_file(asked: &Asked) -> Does {
+    if let [printed] = asked.results.as_slice() {
+        return Does::Says(vec![
+            json!({"type": "text", "text": format!("it printed <{printed}>")}),
+        ]);
     }
+    let input = json!({"cmd": "printf 'Größe\\n' > note.txt && wc -c < note.txt"});
+    Does::Says(vec![
+        json!({"type": "thinking", "thinking": "A \"file\".", "signature": SIGNATURE}),
+        json!({"type": "text", "text": "I write it."}),
+        json!({"type": "tool_use", "id": "toolu_01", "name": "exec_command", "input": input}),
+    ])
 }
 
 /// The rows of all requests, closed.
@@ -59,11 +53,12 @@ fn recorded(gateway: &Gateway) -> Vec<Row> {
     )
 }
 
-async fn a_tool_call(vendor: Vendor) {
-    let upstream = vendor.play(writes_a_file(vendor)).await;
-    let gateway = over(vendor, &upstream, "").await;
+#[tokio::test]
+async fn a_tool_call_and_the_thinking_before_it() {
+    let upstream = Vendor::Anthropic.play(writes_a_file).await;
+    let gateway = over(Vendor::Anthropic, &upstream, "").await;
     let key = gateway.any_key().await;
-    let codex = Codex::of(&gateway, &key);
+    let codex = Codex::of(&gateway, &key, MODEL);
     let printed = codex.exec("Write a note").await;
     assert_eq!(printed.code, 0, "{printed:#?}");
     assert!(printed.said().contains("it printed <"), "{printed:#?}");
@@ -80,16 +75,14 @@ async fn a_tool_call(vendor: Vendor) {
     assert_eq!(upstream.count(), 2, "{printed:#?}");
     let sent: Value = upstream.last().json();
     assert_eq!(sent["model"], Vendor::MODEL);
-    if vendor == Vendor::Anthropic {
-        let said = sent["messages"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|turn| turn["role"] == "assistant");
-        let first = &said.unwrap()["content"][0];
-        let thought = json!({"type": "thinking", "thinking": "A \"file\".", "signature": SIGNATURE});
-        assert_eq!(*first, thought, "what the model signed comes back as it was");
-    }
+    let said = sent["messages"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|turn| turn["role"] == "assistant");
+    let first = &said.unwrap()["content"][0];
+    let thought = json!({"type": "thinking", "thinking": "A \"file\".", "signature": SIGNATURE});
+    assert_eq!(*first, thought, "what the model signed comes back as it was");
     let all = String::from_utf8_lossy(&upstream.bytes()).into_owned();
     assert!(!all.contains(&key), "the key went upstream");
     let kept = until("both rows", async || {
@@ -104,23 +97,13 @@ async fn a_tool_call(vendor: Vendor) {
 }
 
 #[tokio::test]
-async fn a_tool_call_over_messages() {
-    a_tool_call(Vendor::Anthropic).await;
-}
-
-#[tokio::test]
-async fn a_tool_call_over_chat_completions() {
-    a_tool_call(Vendor::OpenAi).await;
-}
-
-#[tokio::test]
 async fn a_refusal_is_told_in_its_own_words() {
     let upstream = Vendor::Anthropic.play(|_| panic!("nothing goes upstream")).await;
     let withheld = r#"@id("not-for-codex") forbid (principal, action == Action::"invoke",
         resource == Model::"claude-sonnet-4-6");"#;
     let gateway = over(Vendor::Anthropic, &upstream, withheld).await;
     let key = gateway.any_key().await;
-    let printed = Codex::of(&gateway, &key).exec("hello").await;
+    let printed = Codex::of(&gateway, &key, MODEL).exec("hello").await;
     assert_ne!(printed.code, 0, "{printed:#?}");
     let told = json!(printed.events).to_string();
     assert!(told.contains("not-for-codex"), "{printed:#?}");
@@ -139,7 +122,7 @@ async fn a_stream_that_breaks_is_no_answer() {
             .await;
         let gateway = over(vendor, &upstream, "").await;
         let key = gateway.any_key().await;
-        let printed = Codex::of(&gateway, &key).exec("hello").await;
+        let printed = Codex::of(&gateway, &key, MODEL).exec("hello").await;
         assert_ne!(printed.code, 0, "{vendor:?}: {printed:#?}");
         assert!(
             printed.items("agent_message").is_empty(),

@@ -1,4 +1,4 @@
-//! Clients of Messages and of chat completions over Gemini's own API.
+//! What is Gemini's own, over its API; `suite` tries every client over it.
 
 use serde_json::{Value, json};
 
@@ -148,36 +148,6 @@ async fn calls_keep_their_signatures_through_a_client() {
         let sent = sim.last().json()["contents"][1].to_string();
         assert!(sent.contains(SIGNATURE) && !sent.contains("tg1."), "{sent}");
     }
-}
-
-#[tokio::test]
-async fn clients_of_chat_completions_are_served_too() {
-    let sim = gemini_sim::start().await;
-    let (gateway, key) = over(&sim).await;
-    let body = json!({"model": MODEL, "messages": [{"role": "user", "content": "hello"}]});
-    let answer = gateway
-        .call(&Call::post("/v1/chat/completions", &body).bearer(&key))
-        .await;
-    assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(answer.json()["choices"][0]["message"]["content"], TEXT);
-}
-
-#[tokio::test]
-async fn tokens_are_counted_by_gemini() {
-    let sim = gemini_sim::start().await;
-    let (gateway, key) = over(&sim).await;
-    let mut body = with_tools("hello");
-    body.as_object_mut().unwrap().shift_remove("max_tokens");
-    let answer = gateway
-        .call(&Call::post("/v1/messages/count_tokens", &body).key(&key))
-        .await;
-    assert_eq!(
-        (answer.status, answer.json()),
-        (200, json!({"input_tokens": 42})),
-        "{}",
-        answer.text()
-    );
-    assert_eq!(sim.last().target(), "/v1beta/models/gemini-3-pro:countTokens");
 }
 
 #[tokio::test]

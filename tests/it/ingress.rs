@@ -1,68 +1,52 @@
-//! The same governance on every way in: each stage has its say, streaming or not, whatever is spoken on
-//! either side.
+//! The same governance on every way in: each stage has its say, streaming or not, over
+//! every kind of upstream.
 
 use serde_json::{Value, json};
 
 use crate::support::client::{Answer, Call};
-use crate::support::gateway::Gateway;
+use crate::support::columns::{COLUMNS, Column, Table};
 use crate::support::records::{ended, rows_of, text};
-use crate::support::setup::{MODEL, Setup, UPSTREAM_KEY};
-use crate::support::upstream::Upstream;
-use crate::support::{anthropic_sim, openai_sim};
 
-/// What an upstream speaks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Speaks {
-    Anthropic,
-    OpenAi,
-    /// OpenAI's chat completions and nothing else.
-    ChatOnly,
-}
-
-const EVERYBODY: [Speaks; 3] = [Speaks::Anthropic, Speaks::OpenAi, Speaks::ChatOnly];
-
-/// One way in, over one kind of upstream.
+/// One way in.
 #[derive(Clone, Copy, Debug)]
 struct Ingress {
     path: &'static str,
-    over: Speaks,
     streams: bool,
     /// The client's wire format, as the ledger names it.
     format: &'static str,
 }
 
-const fn ingress(path: &'static str, over: Speaks, streams: bool, format: &'static str) -> Ingress {
+const fn ingress(path: &'static str, streams: bool, format: &'static str) -> Ingress {
     Ingress {
         path,
-        over,
         streams,
         format,
     }
 }
 
-const INGRESSES: [Ingress; 16] = [
-    ingress("/v1/messages", Speaks::Anthropic, false, "anthropic_messages"),
-    ingress("/v1/messages", Speaks::Anthropic, true, "anthropic_messages"),
-    ingress("/v1/messages", Speaks::OpenAi, false, "anthropic_messages"),
-    ingress("/v1/messages", Speaks::OpenAi, true, "anthropic_messages"),
-    ingress(
-        "/v1/messages/count_tokens",
-        Speaks::Anthropic,
-        false,
-        "anthropic_messages",
-    ),
-    ingress("/v1/chat/completions", Speaks::OpenAi, false, "openai_chat"),
-    ingress("/v1/chat/completions", Speaks::OpenAi, true, "openai_chat"),
-    ingress("/v1/chat/completions", Speaks::Anthropic, false, "openai_chat"),
-    ingress("/v1/chat/completions", Speaks::Anthropic, true, "openai_chat"),
-    ingress("/v1/embeddings", Speaks::OpenAi, false, "openai_embeddings"),
-    ingress("/v1/responses", Speaks::OpenAi, false, "openai_responses"),
-    ingress("/v1/responses", Speaks::OpenAi, true, "openai_responses"),
-    ingress("/v1/responses", Speaks::Anthropic, false, "openai_responses"),
-    ingress("/v1/responses", Speaks::Anthropic, true, "openai_responses"),
-    ingress("/v1/responses", Speaks::ChatOnly, false, "openai_responses"),
-    ingress("/v1/responses", Speaks::ChatOnly, true, "openai_responses"),
+const INGRESSES: [Ingress; 8] = [
+    ingress("/v1/messages", false, "anthropic_messages"),
+    ingress("/v1/messages", true, "anthropic_messages"),
+    ingress("/v1/messages/count_tokens", false, "anthropic_messages"),
+    ingress("/v1/chat/completions", false, "openai_chat"),
+    ingress("/v1/chat/completions", true, "openai_chat"),
+    ingress("/v1/responses", false, "openai_responses"),
+    ingress("/v1/responses", true, "openai_responses"),
+    ingress("/v1/embeddings", false, "openai_embeddings"),
 ];
+
+/// Every way in over every kind of upstream that can be asked so.
+fn ways() -> impl Iterator<Item = (Ingress, &'static Column)> {
+    let over = |ingress: Ingress| {
+        let fits = move |column: &&Column| match ingress.path {
+            "/v1/embeddings" => column.has("embeddings"),
+            "/v1/messages/count_tokens" => column.has("count_tokens"),
+            _ => true,
+        };
+        COLUMNS.iter().filter(fits).map(move |column| (ingress, column))
+    };
+    INGRESSES.into_iter().flat_map(over)
+}
 
 impl Ingress {
     /// A request for `model` with these words of the user.
@@ -86,8 +70,8 @@ impl Ingress {
     }
 
     /// A field by which the client asks the upstream to act for it.
-    fn with_power(self) -> Value {
-        let mut body = self.body(MODEL, "hello");
+    fn with_power(self, model: &str) -> Value {
+        let mut body = self.body(model, "hello");
         match self.path {
             "/v1/embeddings" => body["store"] = json!(true),
             "/v1/chat/completions" | "/v1/responses" => body["tools"] = json!([{"type": "code_interpreter"}]),
@@ -97,7 +81,7 @@ impl Ingress {
     }
 
     /// A request that says twice, and differently, whether the model shall think: at the top, and inside.
-    fn thinking_twice(self) -> [Vec<u8>; 2] {
+    fn thinking_twice(self, model: &str) -> [Vec<u8>; 2] {
         let pieces = match self.format {
             "anthropic_messages" => [
                 r#"{"thinking":{"type":"disabled"},"thinking":{"type":"adaptive"},"#,
@@ -112,7 +96,7 @@ impl Ingress {
                 r#"{"reasoning":{"effort":"none","effort":"high"},"#,
             ],
         };
-        let plain = self.body(MODEL, "hello").to_string();
+        let plain = self.body(model, "hello").to_string();
         pieces.map(|piece| plain.replacen('{', piece, 1).into_bytes())
     }
 
@@ -130,56 +114,20 @@ impl Ingress {
     }
 }
 
-/// A gateway over an upstream, with a model that users may not use.
-struct House {
-    gateway: Gateway,
-    upstream: Upstream,
-    key: String,
-}
-
-impl House {
-    async fn over(speaks: Speaks, change: impl FnOnce(Setup) -> Setup) -> Self {
-        let withheld = r#"@id("opus-is-for-services") forbid (principal in Role::"user", action == Action::"invoke",
-            resource == Model::"claude-opus-4-8");"#;
-        let (setup, upstream) = match speaks {
-            Speaks::Anthropic => {
-                let upstream = anthropic_sim::start().await;
-                (Setup::anthropic(&upstream), upstream)
-            }
-            Speaks::OpenAi => {
-                let upstream = openai_sim::start().await;
-                (Setup::openai(&upstream), upstream)
-            }
-            Speaks::ChatOnly => {
-                let upstream = openai_sim::start().await;
-                (Setup::compatible(&upstream), upstream)
-            }
-        };
-        let setup = setup.model("claude-opus-4-8").policy(withheld);
-        let gateway = change(setup).start().await;
-        let key = gateway.any_key().await;
-        Self {
-            gateway,
-            upstream,
-            key,
-        }
-    }
-}
-
 fn secret() -> String {
     ["gh", "p_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ", "0mLq17"].concat()
 }
 
 /// What a stage says of a request that it stops: the stage, the request, status and the two families'
 /// words.
-fn stopped(ingress: Ingress, key: &str) -> Vec<(&'static str, Call, u16, [&'static str; 2])> {
+fn stopped(ingress: Ingress, model: &str, key: &str) -> Vec<(&'static str, Call, u16, [&'static str; 2])> {
     let call = |body: &Value| ingress.call(body).bearer(key);
-    let plain = ingress.body(MODEL, "hello");
+    let plain = ingress.body(model, "hello");
     let twice = plain
         .to_string()
-        .replacen('{', &format!("{{\"model\":\"{MODEL}\","), 1);
+        .replacen('{', &format!("{{\"model\":\"{model}\","), 1);
     let withheld = ingress.body("claude-opus-4-8", "hello");
-    let secret = ingress.body(MODEL, &format!("use {} for it", secret()));
+    let secret = ingress.body(model, &format!("use {} for it", secret()));
     let policy = ["permission_error", "policy"];
     vec![
         (
@@ -202,7 +150,7 @@ fn stopped(ingress: Ingress, key: &str) -> Vec<(&'static str, Call, u16, [&'stat
         ),
         (
             "intake: too large",
-            call(&ingress.body(MODEL, &"x ".repeat(40_000))),
+            call(&ingress.body(model, &"x ".repeat(40_000))),
             413,
             ["request_too_large", "too_large"],
         ),
@@ -225,160 +173,164 @@ fn stopped(ingress: Ingress, key: &str) -> Vec<(&'static str, Call, u16, [&'stat
             ["permission_error", "secret"],
         ),
         ("policy: model", call(&withheld), 403, policy),
-        ("policy: power", call(&ingress.with_power()), 403, policy),
+        ("policy: power", call(&ingress.with_power(model)), 403, policy),
     ]
 }
 
 #[tokio::test]
 async fn every_stage_stops_what_it_must_on_every_way_in() {
-    for speaks in EVERYBODY {
-        let house = House::over(speaks, |setup| {
-            setup.set("server", "body_bytes_max", "\"64 KiB\"")
-        })
-        .await;
-        for ingress in INGRESSES.into_iter().filter(|ingress| ingress.over == speaks) {
-            let ambiguous = ingress.thinking_twice().map(|body| {
-                let call = Call::post_bytes(ingress.path, body).bearer(&house.key);
-                let words = ["invalid_request_error", "malformed"];
-                ("inspect: thinking said twice", call, 400, words)
-            });
-            let stopped = stopped(ingress, &house.key);
-            for (stage, call, status, words) in stopped.into_iter().chain(ambiguous) {
-                let answer = house.gateway.call(&call).await;
-                let shown = format!("{ingress:?}, {stage}: {}", answer.text());
-                assert_eq!(answer.status, status, "{shown}");
-                let word = words[usize::from(ingress.format != "anthropic_messages")];
-                assert_eq!(ingress.error_word(&answer), word, "{shown}");
-                assert!(!answer.text().contains(&secret()), "{shown}");
-                if status == 401 {
-                    continue;
-                }
-                let row = &ended(&house.gateway, &answer.request_id()).await;
-                assert_eq!(text(row, "outcome"), "denied", "{shown}");
-                assert_eq!(text(row, "client_dialect"), ingress.format, "{shown}");
+    let table = Table::start(|setup| setup.set("server", "body_bytes_max", "\"64 KiB\"")).await;
+    let mut requests = Vec::new();
+    for (ingress, column) in ways() {
+        let model = column.model();
+        let ambiguous = ingress.thinking_twice(&model).map(|body| {
+            let call = Call::post_bytes(ingress.path, body).bearer(&table.key);
+            let words = ["invalid_request_error", "malformed"];
+            ("inspect: thinking said twice", call, 400, words)
+        });
+        let stopped = stopped(ingress, &model, &table.key);
+        for (stage, call, status, words) in stopped.into_iter().chain(ambiguous) {
+            let answer = table.gateway.call(&call).await;
+            let shown = format!("{ingress:?} over {}, {stage}: {}", column.name, answer.text());
+            assert_eq!(answer.status, status, "{shown}");
+            let word = words[usize::from(ingress.format != "anthropic_messages")];
+            assert_eq!(ingress.error_word(&answer), word, "{shown}");
+            assert!(!answer.text().contains(&secret()), "{shown}");
+            if status != 401 {
+                requests.push((shown, ingress, answer.request_id()));
             }
         }
-        assert_eq!(
-            house.upstream.count(),
-            0,
-            "{speaks:?}: nothing of it went upstream"
-        );
+    }
+    for (shown, ingress, request) in requests {
+        let row = &ended(&table.gateway, &request).await;
+        assert_eq!(text(row, "outcome"), "denied", "{shown}");
+        assert_eq!(text(row, "client_dialect"), ingress.format, "{shown}");
+    }
+    for (column, upstream) in table.columns() {
+        assert_eq!(upstream.bytes().len(), 0, "nothing of it went to {}", column.name);
     }
 }
 
+/// The control of the test before: what is not stopped goes upstream, and every stage said so.
 #[tokio::test]
 async fn whatever_passes_is_decided_recorded_and_sent_with_our_credential() {
-    for speaks in EVERYBODY {
-        let house = House::over(speaks, |setup| setup).await;
-        for ingress in INGRESSES.into_iter().filter(|ingress| ingress.over == speaks) {
-            let call = ingress.call(&ingress.body(MODEL, "hello")).bearer(&house.key);
-            let answer = house.gateway.call(&call).await;
-            assert_eq!(answer.status, 200, "{ingress:?}: {}", answer.text());
-            let is_stream = answer
-                .header("content-type")
-                .is_some_and(|kind| kind.starts_with("text/event-stream"));
-            assert_eq!(is_stream, ingress.streams, "{ingress:?}");
+    let table = Table::start(|setup| setup).await;
+    for (ingress, column) in ways() {
+        let shown = format!("{ingress:?} over {}", column.name);
+        let sent_before = table.upstream(column).count();
+        let call = ingress
+            .call(&ingress.body(&column.model(), "hello"))
+            .bearer(&table.key);
+        let answer = table.gateway.call(&call).await;
+        assert_eq!(answer.status, 200, "{shown}: {}", answer.text());
+        let is_stream = answer
+            .header("content-type")
+            .is_some_and(|kind| kind.starts_with("text/event-stream"));
+        assert_eq!(is_stream, ingress.streams, "{shown}");
 
-            let request = answer.request_id();
-            let row = &ended(&house.gateway, &request).await;
-            assert_eq!(text(row, "outcome"), "complete", "{ingress:?}: {row:?}");
-            assert_eq!(text(row, "client_dialect"), ingress.format, "{ingress:?}");
-            let streamed = row["stream"] == 1 || row["stream"] == true;
-            assert_eq!(streamed, ingress.streams, "{ingress:?}");
-            assert!(row["request_digest"].is_string(), "{ingress:?}: {row:?}");
-            if ingress.path != "/v1/messages/count_tokens" {
-                assert!(row["input_tokens"].as_u64() > Some(0), "{ingress:?}: {row:?}");
-                assert_eq!(text(row, "cost_state"), "priced", "{ingress:?}: {row:?}");
-            }
-            let decisions = rows_of(&house.gateway, "governance_decisions", &request).await;
-            for stage in ["scope", "secrets", "policy"] {
-                let passed = decisions
-                    .iter()
-                    .any(|row| text(row, "stage") == stage && text(row, "outcome") == "allow");
-                assert!(passed, "{ingress:?}: {stage} in {decisions:?}");
-            }
-
-            let sent = house.upstream.last();
-            let all = String::from_utf8_lossy(&house.upstream.bytes()).into_owned();
-            assert!(
-                !all.contains(&house.key),
-                "{ingress:?}: the client's key stays here"
-            );
-            let credential = match speaks {
-                Speaks::Anthropic => sent.head.header("x-api-key").map(str::to_owned),
-                Speaks::OpenAi | Speaks::ChatOnly => sent
-                    .head
-                    .header("authorization")
-                    .map(|value| value.replace("Bearer ", "")),
-            };
-            assert_eq!(credential.as_deref(), Some(UPSTREAM_KEY), "{ingress:?}");
+        let request = answer.request_id();
+        let row = &ended(&table.gateway, &request).await;
+        assert_eq!(text(row, "outcome"), "complete", "{shown}: {row:?}");
+        assert_eq!(text(row, "client_dialect"), ingress.format, "{shown}");
+        let streamed = row["stream"] == 1 || row["stream"] == true;
+        assert_eq!(streamed, ingress.streams, "{shown}");
+        assert!(row["request_digest"].is_string(), "{shown}: {row:?}");
+        if ingress.path != "/v1/messages/count_tokens" {
+            assert!(row["input_tokens"].as_u64() > Some(0), "{shown}: {row:?}");
+            assert_eq!(text(row, "cost_state"), "priced", "{shown}: {row:?}");
         }
+        let decisions = rows_of(&table.gateway, "governance_decisions", &request).await;
+        for stage in ["scope", "secrets", "policy"] {
+            let passed = decisions
+                .iter()
+                .any(|row| text(row, "stage") == stage && text(row, "outcome") == "allow");
+            assert!(passed, "{shown}: {stage} in {decisions:?}");
+        }
+        let estimated = ingress.path == "/v1/messages/count_tokens" && !column.has("counting");
+        let sent = table.upstream(column).count() - sent_before;
+        assert_eq!(sent, usize::from(!estimated), "{shown}");
+        if !estimated {
+            let (header, value) = column.credential;
+            let shows = table
+                .upstream(column)
+                .last()
+                .head
+                .header(header)
+                .map(str::to_owned);
+            assert!(shows.is_some_and(|shown| shown.starts_with(value)), "{shown}");
+        }
+    }
+    for (column, upstream) in table.columns() {
+        let leaked = memchr::memmem::find(&upstream.bytes(), table.key.as_bytes());
+        assert_eq!(leaked, None, "{}: the client's key stays here", column.name);
     }
 }
 
 #[tokio::test]
 async fn the_rate_limit_counts_every_way_in() {
-    for speaks in EVERYBODY {
-        // A burst of one: whichever way in comes first, the next one waits.
-        let house = House::over(speaks, |setup| setup.set("limits", "requests_per_minute", "2")).await;
-        let ways = INGRESSES.into_iter().filter(|ingress| ingress.over == speaks);
-        for (number, ingress) in ways.enumerate() {
-            let call = ingress.call(&ingress.body(MODEL, "hello")).bearer(&house.key);
-            let answer = house.gateway.call(&call).await;
-            if number == 0 {
-                assert_eq!(answer.status, 200, "{}", answer.text());
-                continue;
-            }
-            assert_eq!(answer.status, 429, "{ingress:?}: {}", answer.text());
-            let words = ["rate_limit_error", "rate_limit_exceeded"];
-            let word = words[usize::from(ingress.format != "anthropic_messages")];
-            assert_eq!(ingress.error_word(&answer), word);
-            assert!(answer.header("retry-after").is_some(), "{ingress:?}");
+    // A burst of one: whichever way in comes first, the next one waits.
+    let table = Table::start(|setup| setup.set("limits", "requests_per_minute", "2")).await;
+    for (number, (ingress, column)) in ways().enumerate() {
+        let call = ingress
+            .call(&ingress.body(&column.model(), "hello"))
+            .bearer(&table.key);
+        let answer = table.gateway.call(&call).await;
+        if number == 0 {
+            assert_eq!(answer.status, 200, "{}", answer.text());
+            continue;
         }
-        assert_eq!(house.upstream.count(), 1);
+        assert_eq!(answer.status, 429, "{ingress:?}: {}", answer.text());
+        let words = ["rate_limit_error", "rate_limit_exceeded"];
+        let word = words[usize::from(ingress.format != "anthropic_messages")];
+        assert_eq!(ingress.error_word(&answer), word);
+        assert!(answer.header("retry-after").is_some(), "{ingress:?}");
     }
+    assert_eq!(table.count(), 1);
 }
 
 #[tokio::test]
 async fn secrets_of_earlier_turns_are_taken_out_on_every_way_in() {
-    for speaks in EVERYBODY {
-        let house = House::over(speaks, |setup| setup).await;
-        let talks = |ingress: &Ingress| ingress.over == speaks && ingress.path != "/v1/embeddings";
-        for ingress in INGRESSES.into_iter().filter(talks) {
-            let mut body = ingress.body(MODEL, "hello");
-            let earlier = json!({"role": "user", "content": format!("my key is {}", secret())});
-            let answer = json!({"role": "assistant", "content": "I see."});
-            let turns = if ingress.path == "/v1/responses" {
-                "input"
-            } else {
-                "messages"
-            };
-            let messages = body[turns].as_array_mut().unwrap();
-            messages.splice(0..0, [earlier, answer]);
-            let told = house.gateway.call(&ingress.call(&body).bearer(&house.key)).await;
-            assert_eq!(told.status, 200, "{ingress:?}: {}", told.text());
-            let sent = String::from_utf8_lossy(&house.upstream.last().body).into_owned();
-            assert!(!sent.contains(&secret()), "{ingress:?}: {sent}");
-            assert!(sent.contains("my key is [[SECRET:"), "{ingress:?}: {sent}");
-        }
+    let table = Table::start(|setup| setup).await;
+    let talks = |ingress: Ingress, column: &Column| {
+        let sent = ingress.path != "/v1/messages/count_tokens" || column.has("counting");
+        sent && ingress.path != "/v1/embeddings"
+    };
+    for (ingress, column) in ways().filter(|&(ingress, column)| talks(ingress, column)) {
+        let shown = format!("{ingress:?} over {}", column.name);
+        let mut body = ingress.body(&column.model(), "hello");
+        let earlier = json!({"role": "user", "content": format!("my key is {}", secret())});
+        let answer = json!({"role": "assistant", "content": "I see."});
+        let turns = if ingress.path == "/v1/responses" {
+            "input"
+        } else {
+            "messages"
+        };
+        let messages = body[turns].as_array_mut().unwrap();
+        messages.splice(0..0, [earlier, answer]);
+        let told = table.gateway.call(&ingress.call(&body).bearer(&table.key)).await;
+        assert_eq!(told.status, 200, "{shown}: {}", told.text());
+        let sent = String::from_utf8_lossy(&table.upstream(column).last().body).into_owned();
+        assert!(!sent.contains(&secret()), "{shown}: {sent}");
+        assert!(sent.contains("my key is [[SECRET:"), "{shown}: {sent}");
     }
 }
 
 #[tokio::test]
 async fn what_a_translation_loses_is_told_in_the_head_and_the_ledger() {
-    let house = House::over(Speaks::Anthropic, |setup| setup).await;
+    let table = Table::start(|setup| setup).await;
+    let column = &COLUMNS[0];
     for stream in [false, true] {
-        let body = json!({"model": MODEL, "stream": stream, "seed": 7, "temperature": 1.5,
+        let body = json!({"model": column.model(), "stream": stream, "seed": 7, "temperature": 1.5,
             "messages": [{"role": "user", "content": "hello"}]});
-        let call = Call::post("/v1/chat/completions", &body).bearer(&house.key);
-        let answer = house.gateway.call(&call).await;
+        let call = Call::post("/v1/chat/completions", &body).bearer(&table.key);
+        let answer = table.gateway.call(&call).await;
         assert_eq!(
             answer.header("x-tollgate-dropped"),
             Some("temperature, seed"),
             "{}",
             answer.text()
         );
-        let row = &ended(&house.gateway, &answer.request_id()).await;
+        let row = &ended(&table.gateway, &answer.request_id()).await;
         assert!(
             row.values().any(|value| value.to_string().contains("seed")),
             "{row:?}"
@@ -395,7 +347,7 @@ async fn what_a_translation_loses_is_told_in_the_head_and_the_ledger() {
             counted.map(|column| row[column].clone()),
             [json!(25), json!(7), json!(5), json!(15)]
         );
-        let sent = house.upstream.last();
+        let sent = table.upstream(column).last();
         assert_eq!(
             (sent.path(), sent.head.header("anthropic-version")),
             ("/v1/messages", Some("2023-06-01"))
@@ -405,31 +357,35 @@ async fn what_a_translation_loses_is_told_in_the_head_and_the_ledger() {
 
 #[tokio::test]
 async fn what_cannot_be_recorded_is_refused_on_every_way_in() {
-    for speaks in EVERYBODY {
-        // Room for some records and no more.
-        let house = House::over(speaks, |setup| setup.set("ledger", "max_bytes", "\"128 KiB\"")).await;
-        let mut served = 0;
-        for ingress in INGRESSES.into_iter().filter(|ingress| ingress.over == speaks) {
-            let call = ingress.call(&ingress.body(MODEL, "hello")).bearer(&house.key);
-            let refused = loop {
-                let answer = house.gateway.call(&call).await;
-                if answer.status != 200 {
-                    break answer;
-                }
-                served += 1;
-                assert!(served < 1_000, "128 KiB do not hold a thousand records");
-            };
-            assert_eq!(refused.status, 503, "{ingress:?}: {}", refused.text());
-            let words = ["api_error", "audit_unavailable"];
-            let word = words[usize::from(ingress.format != "anthropic_messages")];
-            assert_eq!(ingress.error_word(&refused), word, "{ingress:?}");
-            assert!(refused.text().contains("journal is full"), "{}", refused.text());
-            assert!(refused.header("retry-after").is_some(), "{ingress:?}");
-            assert_eq!(
-                house.upstream.count(),
-                served,
-                "{ingress:?}: what cannot be recorded is not sent"
-            );
-        }
+    // Room for some records and no more.
+    let table = Table::start(|setup| setup.set("ledger", "max_bytes", "\"128 KiB\"")).await;
+    let mut served = 0;
+    let recorded = |(ingress, column): &(Ingress, &Column)| {
+        ingress.path != "/v1/messages/count_tokens" || column.has("counting")
+    };
+    for (ingress, column) in ways().filter(recorded) {
+        let call = ingress
+            .call(&ingress.body(&column.model(), "hello"))
+            .bearer(&table.key);
+        let refused = loop {
+            let answer = table.gateway.call(&call).await;
+            if answer.status != 200 {
+                break answer;
+            }
+            served += 1;
+            assert!(served < 1_000, "128 KiB do not hold a thousand records");
+        };
+        let shown = format!("{ingress:?} over {}: {}", column.name, refused.text());
+        assert_eq!(refused.status, 503, "{shown}");
+        let words = ["api_error", "audit_unavailable"];
+        let word = words[usize::from(ingress.format != "anthropic_messages")];
+        assert_eq!(ingress.error_word(&refused), word, "{shown}");
+        assert!(refused.text().contains("journal is full"), "{shown}");
+        assert!(refused.header("retry-after").is_some(), "{shown}");
+        assert_eq!(
+            table.count(),
+            served,
+            "what cannot be recorded is not sent: {shown}"
+        );
     }
 }

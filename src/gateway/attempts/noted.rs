@@ -62,7 +62,12 @@ impl Attempts<'_> {
 
     pub(super) fn note_prepared(&mut self, candidate: &Candidate, prepared: &Prepared) {
         self.close.upstream = Some(candidate.upstream.name.clone());
-        self.close.upstream_dialect = Some(candidate.upstream.dialect.as_str().into());
+        let spoken = if prepared.same_dialect {
+            prepared.operation.wire_format()
+        } else {
+            candidate.upstream.dialect.as_str()
+        };
+        self.close.upstream_dialect = Some(spoken.into());
         self.close.served_model = Some(candidate.served_model.clone());
         self.close.sent_digest = if prepared.same_dialect && prepared.splices == 0 {
             self.envelope.request_digest

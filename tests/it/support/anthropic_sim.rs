@@ -1,7 +1,8 @@
 //! A simulated Anthropic: the wire formats of `/v1/messages`, `count_tokens` and `models`, exactly.
 //!
 //! The last user text chooses what happens: `sim:tool`, `sim:parallel`, `sim:status-529`, `sim:mid-error`,
-//! `sim:die`, `sim:thinking`, `sim:long`, `sim:hang`; without such a word it is a short friendly text.
+//! `sim:die`, `sim:thinking`, `sim:long`, `sim:hang`, and `sim:bash` and `sim:exec`, which call the shell as
+//! Claude Code and Codex offer it; without such a word it is a short friendly text.
 
 use serde_json::{Value, json};
 
@@ -28,13 +29,18 @@ pub async fn start() -> Upstream {
 pub fn respond(request: &Received) -> Script {
     match (request.method(), request.path()) {
         ("POST", "/v1/messages") => messages(&request.json()),
-        ("POST", "/v1/messages/count_tokens") => send_json(200, &json!({"input_tokens": 42})),
+        ("POST", "/v1/messages/count_tokens") => counts(),
         ("GET", "/v1/models") => send_json(
             200,
             &json!({"data": [], "has_more": false, "first_id": null, "last_id": null}),
         ),
-        _ => error(404, "not_found_error", "no such path upstream"),
+        _ => refuses(404),
     }
+}
+
+/// What it counts, whatever it is asked.
+pub fn counts() -> Script {
+    send_json(200, &json!({"input_tokens": 42}))
 }
 
 /// The word after `sim:` in the last text of the conversation.
@@ -52,7 +58,8 @@ pub fn wish(body: &Value) -> Option<String> {
     Some(word[..end].to_owned())
 }
 
-fn messages(body: &Value) -> Script {
+/// What it answers to a request for an answer.
+pub fn messages(body: &Value) -> Script {
     let wish = wish(body).unwrap_or_default();
     if let Some(status) = wish.strip_prefix("status-") {
         return refuses(status.parse().expect("sim:status-N names a number"));
@@ -103,10 +110,20 @@ pub fn dies(mut script: Script) -> Script {
     script
 }
 
+/// What the shell is asked to print where an agent is told to use it.
+const PRINTED: &str = "printf 'Gr\\303\\266\\303\\237e 18'";
+
 /// The blocks of the answer that a word asks for.
 pub fn content_for(wish: &str) -> Vec<Value> {
-    let tool = |id: &str, city: &str| json!({"type": "tool_use", "id": id, "name": "get_weather", "input": {"city": city}});
+    let call = |id: &str, name: &str, input: Value| json!({"type": "tool_use", "id": id, "name": name, "input": input});
+    let tool = |id: &str, city: &str| call(id, "get_weather", json!({"city": city}));
     match wish {
+        "bash" => vec![call(
+            "toolu_01A",
+            "Bash",
+            json!({"command": PRINTED, "description": "Print"}),
+        )],
+        "exec" => vec![call("toolu_01A", "exec_command", json!({"cmd": PRINTED}))],
         "tool" => vec![
             json!({"type": "text", "text": "Let me look."}),
             tool("toolu_01A", "Paris"),

@@ -21,14 +21,21 @@ pub const ACCESS_KEY: &str = "AKIDEXAMPLE";
 pub const REGION: &str = "eu-central-1";
 
 /// The betas that its models know.
-const BETAS: [&str; 2] = ["interleaved-thinking-2025-05-14", "tool-search-tool-2025-10-19"];
+const BETAS: [&str; 5] = [
+    "interleaved-thinking-2025-05-14",
+    "tool-search-tool-2025-10-19",
+    "context-management-2025-06-27",
+    "context-1m-2025-08-07",
+    "effort-2025-11-24",
+];
 
 /// Starts one.
 pub async fn start() -> Upstream {
     Upstream::start(respond).await
 }
 
-fn respond(request: &Received) -> Script {
+/// What the simulation answers to a request.
+pub fn respond(request: &Received) -> Script {
     if !is_authorised(request) {
         return error(
             403,
@@ -84,7 +91,7 @@ fn error(status: u16, kind: &str, message: &str) -> Script {
 
 /// Why the real service would refuse this body.
 fn problem(body: &Value) -> Option<String> {
-    const KNOWN: [&str; 14] = [
+    const KNOWN: [&str; 15] = [
         "anthropic_version",
         "anthropic_beta",
         "max_tokens",
@@ -99,6 +106,7 @@ fn problem(body: &Value) -> Option<String> {
         "stop_sequences",
         "metadata",
         "output_config",
+        "context_management",
     ];
     let unknown = body
         .as_object()?

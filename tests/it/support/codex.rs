@@ -11,7 +11,6 @@ use tokio::process::Command;
 
 use crate::support::gateway::Gateway;
 use crate::support::home::Home;
-use crate::support::setup::MODEL;
 
 /// How long a run may take.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -51,14 +50,14 @@ impl Printed {
 }
 
 impl Codex {
-    /// Somebody who was told the gateway's address and this key, and nothing else.
-    pub fn of(gateway: &Gateway, key: &str) -> Self {
+    /// Somebody who was told the gateway's address, this key and a model, and nothing else.
+    pub fn of(gateway: &Gateway, key: &str, model: &str) -> Self {
         let home = Home::new();
         for folder in ["codex", "project", "tmp"] {
             std::fs::create_dir_all(home.join(folder)).expect("the home is writable");
         }
         let config = format!(
-            "model = \"{MODEL}\"\nmodel_provider = \"tollgate\"\nweb_search = \"disabled\"\n\
+            "model = \"{model}\"\nmodel_provider = \"tollgate\"\nweb_search = \"disabled\"\n\
              [analytics]\nenabled = false\n\
              [model_providers.tollgate]\nname = \"Tollgate\"\nbase_url = \"http://{}/v1\"\n\
              env_key = \"TOLLGATE_KEY\"\nwire_api = \"responses\"\n\

@@ -130,19 +130,29 @@ fn ends_with_results(body: &Value) -> bool {
 }
 
 fn content_for(wish: &str, after_tools: bool) -> Vec<Value> {
-    let call = |id: &str, city: &str| json!({"functionCall": {"id": id, "name": "get_weather", "args": {"city": city}}});
     let signed = |mut part: Value| {
         part["thoughtSignature"] = json!(SIGNATURE);
         part
     };
+    let part = |block: &Value| match block["type"].as_str() {
+        Some("tool_use") => {
+            json!({"functionCall": {"id": block["id"], "name": block["name"], "args": block["input"]}})
+        }
+        _ => json!({"text": block["text"]}),
+    };
     match wish {
-        "tool" if !after_tools => vec![json!({"text": "Let me look."}), signed(call("call_A", "Paris"))],
-        "parallel" if !after_tools => vec![signed(call("call_A", "Paris")), call("call_B", "Köln")],
+        "tool" | "parallel" | "bash" | "exec" if !after_tools => {
+            let mut parts: Vec<Value> = anthropic_sim::content_for(wish).iter().map(part).collect();
+            let first = parts.iter_mut().find(|part| part.get("functionCall").is_some());
+            let first = first.expect("these words ask for calls");
+            *first = signed(first.take());
+            parts
+        }
         "thinking" => vec![
             json!({"text": "First I think.", "thought": true}),
             signed(json!({"text": TEXT})),
         ],
-        "long" => vec![json!({"text": "many words ".repeat(2_000)})],
+        "long" => anthropic_sim::content_for(wish).iter().map(part).collect(),
         _ => vec![json!({"text": TEXT})],
     }
 }

@@ -1,11 +1,12 @@
-//! A simulated OpenAI-compatible upstream: `/v1/chat/completions`, streaming and not, with tools, and
-//! `/v1/embeddings` and `/v1/responses`.
+//! A simulated OpenAI-compatible upstream: `/v1/chat/completions`, streaming and not, with tools,
+//! `/v1/embeddings`, and the `/v1/responses` of `responses_sim`.
 //!
 //! The same words in the last user text choose what happens as in the simulated Anthropic.
 
 use serde_json::{Value, json};
 
-use crate::support::anthropic_sim::wish;
+use crate::support::anthropic_sim::{content_for, wish};
+use crate::support::responses_sim;
 use crate::support::upstream::{self, Received, Script, Step, Upstream, chunk, end, stream_head};
 
 /// What the simulated model says by default.
@@ -18,10 +19,15 @@ pub async fn start() -> Upstream {
 
 /// What the simulation answers to a request.
 pub fn respond(request: &Received) -> Script {
-    match (request.method(), request.path()) {
-        ("POST", "/v1/chat/completions") => completions(&request.json()),
-        ("POST", "/v1/responses") => responses(&request.json()),
-        ("POST", "/v1/embeddings") => embeddings(&request.json()),
+    at(request.path(), &request.json())
+}
+
+/// What it answers to this body, posted there.
+pub fn at(path: &str, body: &Value) -> Script {
+    match path {
+        "/v1/chat/completions" => completions(body),
+        "/v1/responses" => responses_sim::responses(body),
+        "/v1/embeddings" => embeddings(body),
         _ => error(404, "invalid_request_error", "Unknown request URL"),
     }
 }
@@ -37,59 +43,6 @@ fn embeddings(body: &Value) -> Script {
     )
 }
 
-fn responses(body: &Value) -> Script {
-    let part = json!({"type": "output_text", "text": TEXT, "annotations": []});
-    let item = json!({"type": "message", "id": "msg_sim", "role": "assistant", "status": "completed", "content": [part]});
-    let usage = json!({"input_tokens": 37, "input_tokens_details": {"cached_tokens": 7}, "output_tokens": 15,
-        "output_tokens_details": {"reasoning_tokens": 0}, "total_tokens": 52});
-    let response = |status: &str, output: Value, usage: Value| {
-        json!({"id": "resp_sim", "object": "response", "created_at": 1_760_000_000, "status": status, "error": null,
-            "incomplete_details": null, "model": body["model"], "output": output, "usage": usage, "tools": [],
-            "parallel_tool_calls": true, "tool_choice": "auto"})
-    };
-    let whole = response("completed", json!([item]), usage);
-    if body["stream"] != true {
-        return upstream::json(200, &whole);
-    }
-    let begun = json!({"type": "message", "id": "msg_sim", "role": "assistant", "status": "in_progress", "content": []});
-    let empty = json!({"type": "output_text", "text": "", "annotations": []});
-    let at = json!({"item_id": "msg_sim", "output_index": 0, "content_index": 0});
-    let events = [
-        (
-            "response.created",
-            json!({"response": response("in_progress", json!([]), Value::Null)}),
-        ),
-        (
-            "response.output_item.added",
-            json!({"output_index": 0, "item": begun}),
-        ),
-        ("response.content_part.added", json!({"part": empty})),
-        (
-            "response.output_text.delta",
-            json!({"delta": TEXT, "logprobs": []}),
-        ),
-        ("response.output_text.done", json!({"text": TEXT, "logprobs": []})),
-        ("response.content_part.done", json!({"part": part})),
-        (
-            "response.output_item.done",
-            json!({"output_index": 0, "item": item}),
-        ),
-        ("response.completed", json!({"response": whole})),
-    ];
-    let mut script = vec![stream_head(&[])];
-    for (number, (kind, mut data)) in events.into_iter().enumerate() {
-        let members = data.as_object_mut().expect("an event is an object");
-        if kind.contains("text") || kind.contains("part") {
-            members.extend(at.as_object().expect("a place is an object").clone());
-        }
-        members.insert("type".to_owned(), json!(kind));
-        members.insert("sequence_number".to_owned(), json!(number));
-        script.push(chunk(format!("event: {kind}\ndata: {data}\n\n").as_bytes()));
-    }
-    script.push(end());
-    script
-}
-
 fn completions(body: &Value) -> Script {
     let wish = wish(body).unwrap_or_default();
     if let Some(status) = wish.strip_prefix("status-") {
@@ -98,8 +51,7 @@ fn completions(body: &Value) -> Script {
     if wish == "hang" {
         return vec![Step::Hang];
     }
-    let (text, calls) = content_for(&wish, after_tools(body));
-    let script = answers(body, &text, &calls);
+    let script = says(body, &content(&wish, after_tools(body)));
     match wish.as_str() {
         "mid-error" => fails(script),
         "die" => dies(script),
@@ -146,19 +98,12 @@ fn after_tools(body: &Value) -> bool {
         .is_some_and(|last| last["role"] == "tool")
 }
 
-fn content_for(wish: &str, after_tools: bool) -> (String, Vec<Value>) {
-    let call = |id: &str, city: &str| {
-        let arguments = json!({"city": city}).to_string();
-        json!({"id": id, "type": "function", "function": {"name": "get_weather", "arguments": arguments}})
-    };
+/// What a word asks for, in Anthropic's blocks: as the simulated Anthropic says it, in this one's own name.
+pub fn content(wish: &str, after_tools: bool) -> Vec<Value> {
     match wish {
-        "tool" if !after_tools => ("Let me look.".to_owned(), vec![call("call_A", "Paris")]),
-        "parallel" if !after_tools => (
-            String::new(),
-            vec![call("call_A", "Paris"), call("call_B", "Köln")],
-        ),
-        "long" => ("many words ".repeat(2_000), Vec::new()),
-        _ => (TEXT.to_owned(), Vec::new()),
+        "tool" | "parallel" | "bash" | "exec" if !after_tools => content_for(wish),
+        "long" => content_for(wish),
+        _ => vec![json!({"type": "text", "text": TEXT})],
     }
 }
 

@@ -1,0 +1,63 @@
+//! Clouds that serve other vendors' APIs at addresses of their own: Claude on Vertex AI and in Foundry, and
+//! OpenAI's models on Azure. What the real services refuse is refused.
+
+use serde_json::json;
+
+use crate::support::setup::UPSTREAM_KEY;
+use crate::support::upstream::{Received, Script};
+use crate::support::{anthropic_sim, openai_sim};
+
+/// Where all models of the simulated Vertex AI are.
+const MODELS: &str = "/v1/projects/proj/locations/us-east5/publishers/anthropic/models/";
+
+/// Claude on Vertex AI: the path names the model and what is asked, the body the API's version.
+pub fn vertex(request: &Received) -> Script {
+    let bearer = format!("Bearer {UPSTREAM_KEY}");
+    if request.head.header("authorization") != Some(bearer.as_str()) {
+        return anthropic_sim::refuses(401);
+    }
+    let asked = request.target().strip_prefix(MODELS);
+    let Some((model, verb)) = asked.and_then(|asked| asked.split_once(':')) else {
+        return anthropic_sim::refuses(404);
+    };
+    let mut body = request.json();
+    let version = body["anthropic_version"].as_str();
+    let versioned = matches!(version, Some("vertex-2023-10-16" | "2026-10-21"))
+        && request.head.header("anthropic-version").is_none();
+    let counts = model == "count-tokens";
+    let named = body.get("model").is_some();
+    let streams = body["stream"] == true;
+    match verb {
+        "rawPredict" if versioned && counts && named => anthropic_sim::counts(),
+        "rawPredict" | "streamRawPredict"
+            if versioned && !counts && !named && streams == (verb == "streamRawPredict") =>
+        {
+            body["model"] = json!(model);
+            anthropic_sim::messages(&body)
+        }
+        _ => anthropic_sim::refuses(400),
+    }
+}
+
+/// Claude in Foundry: Anthropic's API below a path of its own.
+pub fn foundry(request: &Received) -> Script {
+    if request.head.header("x-api-key") != Some(UPSTREAM_KEY) {
+        return anthropic_sim::refuses(401);
+    }
+    match request.path().strip_prefix("/anthropic") {
+        Some("/v1/messages") => anthropic_sim::messages(&request.json()),
+        Some("/v1/messages/count_tokens") => anthropic_sim::counts(),
+        _ => anthropic_sim::refuses(404),
+    }
+}
+
+/// OpenAI's models on Azure: OpenAI's API below a path of its own, with a key in a header of its own.
+pub fn azure(request: &Received) -> Script {
+    if request.head.header("api-key") != Some(UPSTREAM_KEY) {
+        return openai_sim::refuses(401);
+    }
+    match request.path().strip_prefix("/openai") {
+        Some(path) => openai_sim::at(path, &request.json()),
+        None => openai_sim::refuses(404),
+    }
+}
