@@ -6,17 +6,17 @@
 // Floor 0: the vocabulary.
 pub mod types;
 
-// Floor 1: wire formats as bytes; names of logs and metrics.
+// Floor 1: wire formats as bytes; names of logs and metrics; TLS material.
 pub mod dialect;
 pub mod telemetry;
+pub mod tls;
 
 // Floor 2: plain services. What the operator wrote, where connections may go, the append-only
-// journal, the store that auditors query, TLS material, and the sealing of our own secrets.
+// journal, the store that auditors query, and the sealing of our own secrets.
 pub mod config;
 pub mod egress;
 pub mod journal;
 pub mod store;
-pub mod tls;
 pub mod vault;
 
 // Floor 3: which vendors there are, how each is addressed and a request to it authorised.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use toml::Spanned;
 
+use crate::config::credentials::Credentials;
 use crate::config::file::{ClientCertificate, Config, Durability, Egress, Model, Store, Tenant, Upstream};
 use crate::config::mistake::Collector;
 use crate::config::price::{self, Price};
@@ -101,6 +102,7 @@ pub(crate) fn values(config: &Config, mistakes: &mut Collector<'_>) {
                 "client_certificate and client_key_secret belong together: name both or none",
             );
         }
+        credentials(upstream, mistakes);
     }
     store(&config.store, mistakes);
     let durability = &config.ledger.durability;
@@ -122,6 +124,21 @@ pub(crate) fn values(config: &Config, mistakes: &mut Collector<'_>) {
                 format!("limits.role_multiplier.{role} must be a number above 0"),
             );
         }
+    }
+}
+
+/// Notes what stands against the credential that an upstream borrows.
+fn credentials(upstream: &Upstream, mistakes: &mut Collector<'_>) {
+    let Some(credentials) = &upstream.credentials else {
+        return;
+    };
+    let span = Some(credentials.span());
+    match (credentials.get_ref(), &upstream.api_key_secret) {
+        (Credentials::Platform, Some(_)) => mistakes.add(
+            span,
+            "credentials = \"platform\" needs no key: remove api_key_secret, or credentials",
+        ),
+        (Credentials::Platform, None) => {}
     }
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use serde::Deserialize;
 use toml::Spanned;
 
+use crate::config::credentials::Credentials;
 use crate::config::effective::Effective;
 use crate::config::mistake::Mistake;
 use crate::config::price::Price;
@@ -337,6 +338,8 @@ pub struct Upstream {
     pub options: BTreeMap<String, String>,
     /// The name of its credential under `[secrets]`; none for upstreams that want none.
     pub api_key_secret: Option<Spanned<String>>,
+    /// Who lends its credential; nobody where absent.
+    pub credentials: Option<Spanned<Credentials>>,
     /// Whether it gets `traceparent` and `tracestate`; not, where absent.
     pub trace_context: Option<bool>,
     /// Requests at it at once; as in `[resilience]` where absent.

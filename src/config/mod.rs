@@ -5,6 +5,7 @@
 //! a look at the network. Only `server` and `cli` import this folder.
 
 pub mod check;
+pub mod credentials;
 pub mod effective;
 pub mod file;
 pub mod mistake;

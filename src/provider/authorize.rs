@@ -78,6 +78,14 @@ impl Authorization {
         Ok(header.map_or(Self::None, |(name, value)| Self::Fixed(name, value)))
     }
 
+    /// Where credentials are leased, for those who write firewall rules.
+    pub fn endpoints(&self) -> Vec<String> {
+        match self {
+            Self::None | Self::Fixed(..) => Vec::new(),
+            Self::Leased(authorizer) => authorizer.endpoints(),
+        }
+    }
+
     /// The credential for one request. Only a leased one waits for anything.
     ///
     /// # Errors
@@ -102,6 +110,11 @@ pub trait Authorizer: Debug + Send + Sync {
     /// # Errors
     /// [`Unauthorized`] where there is none.
     async fn lease(&self) -> Result<Arc<dyn Lease>, Unauthorized>;
+
+    /// Where it connects to, for those who write firewall rules.
+    fn endpoints(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A credential that is good for a while.

@@ -9,6 +9,7 @@ use crate::dialect::Dialect;
 use crate::dialect::openai::profile::{ChatDifferences, ChatProfile};
 use crate::provider::Misconfigured;
 use crate::provider::authorize::Scheme;
+use crate::provider::lending::Cloud;
 use crate::provider::options::{self, Options};
 use crate::types::destination::Destination;
 use crate::types::ids::ModelName;
@@ -27,6 +28,8 @@ pub struct Declaration {
     pub dialect: Dialect,
     /// How it wants its key.
     pub scheme: Scheme,
+    /// Whose cloud lends it credentials, where one does.
+    pub cloud: Option<Cloud>,
     /// Whether thinking that is sent to it must carry the signatures of Anthropic's own models.
     pub signed_thinking: bool,
     /// Whether an implementation of its own serves it.
@@ -118,6 +121,7 @@ struct Written {
     endpoint: Option<String>,
     dialect: Dialect,
     credential: Scheme,
+    cloud: Option<Cloud>,
     #[serde(default)]
     signed_thinking: bool,
     #[serde(default)]
@@ -151,6 +155,7 @@ impl Written {
             endpoint: self.endpoint,
             dialect: self.dialect,
             scheme: self.credential,
+            cloud: self.cloud,
             signed_thinking: self.signed_thinking,
             code: self.code,
             options: self.options,

@@ -61,6 +61,7 @@ mod tests {
             endpoint: Destination::parse(endpoint).unwrap(),
             key: None,
             options: Options::default(),
+            lending: None,
         };
         let declarations = Declaration::read_all(&text).unwrap();
         let provider = Declared::open(&declarations[0], &settings).unwrap();

@@ -71,6 +71,7 @@ mod tests {
             endpoint: Destination::parse(endpoint).unwrap(),
             key: Some(Secret::new("k".to_owned())),
             options: Options::default(),
+            lending: None,
         };
         let declaration = registry.find("gemini").unwrap();
         let provider = registry.open(declaration, &settings).unwrap();

@@ -8,7 +8,8 @@
 //!   `declared` serves it. What differs in code is an implementation of [`Provider`]:
 //!   `gemini`, `vertex` and `bedrock`, whose paths name the model.
 //! - `registry`: all of them by label. `options`: what a provider must know besides its endpoint.
-//! - `authorize`: credentials that are the same for every request, and those that are leased and sign.
+//! - `authorize`: credentials that are the same for every request, and those that are leased and sign. `lending`: those
+//!   that clouds lend.
 //! - `path`: names in paths. `frames`: streams that are not server-sent events.
 
 pub mod authorize;
@@ -17,6 +18,7 @@ pub mod declaration;
 pub mod declared;
 pub mod frames;
 pub mod gemini;
+pub mod lending;
 pub mod options;
 mod path;
 #[cfg(test)]
@@ -32,6 +34,7 @@ use crate::dialect::operation::Operation;
 use crate::dialect::splice::Splice;
 use crate::provider::authorize::Authorization;
 use crate::provider::frames::Frames;
+use crate::provider::lending::Lending;
 use crate::provider::options::Options;
 use crate::types::destination::Destination;
 use crate::types::ids::ModelName;
@@ -123,6 +126,8 @@ pub struct Settings {
     pub key: Option<Secret<String>>,
     /// What its provider must know besides.
     pub options: Options,
+    /// What its credential is borrowed with, where a cloud lends it.
+    pub lending: Option<Lending>,
 }
 
 /// This upstream cannot be asked such a thing. The text is for the client: it names the field and the fix.

@@ -50,6 +50,13 @@ it without sending anything.
 
 ";
 
+const LENT: &str = "
+## Lent credentials
+
+With `credentials` instead of a key, a cloud lends them; `docs/how-to/cloud-credentials.md` says how.
+
+";
+
 fn row(declaration: &Declaration) -> String {
     let endpoint = declaration
         .endpoint
@@ -142,6 +149,12 @@ fn page(registry: &Registry) -> String {
             let mut differs = traits(profile);
             differs.retain(|said| !usual.contains(said));
             writeln!(page, "\n- Models `{pattern}`: {}.", differs.join("; ")).unwrap();
+        }
+    }
+    page.push_str(LENT);
+    for declaration in registry.declarations() {
+        if let Some(cloud) = declaration.cloud {
+            writeln!(page, "- `{declaration}`: {}", cloud.as_str()).unwrap();
         }
     }
     page.push_str("\n## Options\n\nUnder `[upstream.options]`.\n\n");

@@ -137,6 +137,7 @@ mod tests {
             endpoint: registry.endpoint(declaration, &options).unwrap(),
             key: None,
             options,
+            lending: None,
         };
         registry.open(declaration, &settings).unwrap()
     }

@@ -18,12 +18,27 @@ pub fn destinations(config: &Config) -> Vec<Destination> {
     let vendors = Vendors::collect().ok();
     let endpoints = config.upstreams.iter().filter_map(|upstream| {
         let vendor = vendors.as_ref()?.of(upstream).ok()?;
-        Some((upstream.name.get_ref(), vendor.endpoint))
+        // Only what borrows has lenders, and only opening it shows them.
+        let lent = upstream.credentials.as_ref();
+        let opened = lent.and_then(|_| vendor.open(config, upstream).ok());
+        let lenders = opened.map(|provider| provider.authorization().endpoints());
+        Some((
+            upstream.name.get_ref(),
+            vendor.endpoint,
+            lenders.unwrap_or_default(),
+        ))
     });
     let endpoints: Vec<_> = endpoints.collect();
-    let upstreams = endpoints.iter().map(|(name, endpoint)| Destination {
-        purpose: format!("upstream {name}"),
-        address: endpoint.to_string(),
+    let upstreams = endpoints.iter().flat_map(|(name, endpoint, lenders)| {
+        let itself = Destination {
+            purpose: format!("upstream {name}"),
+            address: endpoint.to_string(),
+        };
+        let lenders = lenders.iter().map(move |address| Destination {
+            purpose: format!("credentials of {name}"),
+            address: address.clone(),
+        });
+        std::iter::once(itself).chain(lenders)
     });
     let store = config.store.url.get_ref().contains("://").then(|| Destination {
         purpose: "store".to_owned(),
@@ -31,7 +46,7 @@ pub fn destinations(config: &Config) -> Vec<Destination> {
     });
     let names = endpoints
         .iter()
-        .any(|(_, endpoint)| endpoint.host().parse::<std::net::IpAddr>().is_err());
+        .any(|(_, endpoint, _)| endpoint.host().parse::<std::net::IpAddr>().is_err());
     let resolver = names.then(|| Destination {
         purpose: "names".to_owned(),
         address: "the resolver of this host (/etc/resolv.conf, /etc/hosts)".to_owned(),

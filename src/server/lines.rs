@@ -37,6 +37,9 @@ pub enum NoLine {
     /// The proxy's address is none.
     #[error("egress.proxy `{0}` is not a proxy: write http://HOST:PORT")]
     Proxy(String),
+    /// TLS cannot be spoken to services.
+    #[error("TLS to token endpoints cannot be set up: {0}")]
+    Tls(String),
 }
 
 impl NoLine {
@@ -46,6 +49,7 @@ impl NoLine {
             Self::Material { upstream, .. } => format!("upstream.{upstream}.endpoint"),
             Self::Secret { name, .. } => format!("secrets.{name}"),
             Self::Proxy(_) => "egress.proxy".to_owned(),
+            Self::Tls(_) => "upstream".to_owned(),
         }
     }
 }
@@ -71,7 +75,11 @@ pub fn compile(
     Ok(lines)
 }
 
-fn proxy(config: &Config) -> Result<Option<Arc<ForwardProxy>>, NoLine> {
+/// The proxy that leads out, where there is one.
+///
+/// # Errors
+/// [`NoLine`]: its address is none, or its credential is missing.
+pub fn proxy(config: &Config) -> Result<Option<Arc<ForwardProxy>>, NoLine> {
     let text = &config.egress.proxy;
     if text.is_empty() {
         return Ok(None);

@@ -10,6 +10,7 @@ pub mod certificates;
 pub mod destinations;
 pub mod health;
 mod ledger;
+mod lending;
 pub mod lines;
 pub mod listen;
 mod readings;

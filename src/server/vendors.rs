@@ -1,10 +1,16 @@
 //! From what is configured about upstreams to their providers.
 
+use toml::Spanned;
+
+use crate::config::Config;
 use crate::config::file::Upstream;
+use crate::config::secret_source::SecretMissing;
 use crate::provider::declaration::Declaration;
 use crate::provider::options::Options;
 use crate::provider::registry::{BadRegistry, Registry};
 use crate::provider::{Misconfigured, Provider, Settings};
+use crate::server::lending;
+use crate::server::lines::NoLine;
 use crate::types::destination::Destination;
 use crate::types::secret::Secret;
 
@@ -24,6 +30,19 @@ pub enum NoVendor {
         /// All that there are.
         known: String,
     },
+    /// Its credential is missing.
+    #[error("secret `{name}` of upstream `{upstream}`: {source}")]
+    Secret {
+        /// Whose.
+        upstream: String,
+        /// Which.
+        name: String,
+        /// Why.
+        source: SecretMissing,
+    },
+    /// Nothing leads to whoever lends its credential.
+    #[error("{0}")]
+    Line(#[from] NoLine),
     /// It cannot use these settings.
     #[error("upstream `{upstream}`: {source}")]
     Misconfigured {
@@ -40,6 +59,8 @@ impl NoVendor {
         match self {
             Self::Registry(_) => "upstream".to_owned(),
             Self::Unknown { upstream, .. } => format!("upstream.{upstream}.provider"),
+            Self::Secret { name, .. } => format!("secrets.{name}"),
+            Self::Line(no) => no.key(),
             Self::Misconfigured { upstream, .. } => format!("upstream.{upstream}"),
         }
     }
@@ -102,19 +123,39 @@ pub struct Vendor<'v> {
 }
 
 impl Vendor<'_> {
-    /// Opens the upstream with its credential.
+    /// Opens the upstream with its credential, or with what that is borrowed with.
     ///
     /// # Errors
-    /// The provider cannot use these settings.
-    pub fn open(&self, key: Option<Secret<String>>) -> Result<Box<dyn Provider>, NoVendor> {
+    /// The credential is missing, or the provider cannot use these settings.
+    pub fn open(&self, config: &Config, upstream: &Upstream) -> Result<Box<dyn Provider>, NoVendor> {
+        let bad = |source| NoVendor::Misconfigured {
+            upstream: self.upstream.clone(),
+            source,
+        };
+        if upstream.credentials.is_some() && self.declaration.cloud.is_none() {
+            let label = &self.declaration.label;
+            return Err(bad(Misconfigured(format!(
+                "no cloud lends credentials for provider `{label}`: remove credentials, and name a key by api_key_secret"
+            ))));
+        }
         let settings = Settings {
             endpoint: self.endpoint.clone(),
-            key,
+            key: self.key(config, upstream)?,
             options: self.options.clone(),
+            lending: lending::of(config, upstream)?,
         };
-        let opened = self.registry.open(self.declaration, &settings);
-        opened.map_err(|source| NoVendor::Misconfigured {
+        self.registry.open(self.declaration, &settings).map_err(bad)
+    }
+
+    fn key(&self, config: &Config, upstream: &Upstream) -> Result<Option<Secret<String>>, NoVendor> {
+        let Some(name) = upstream.api_key_secret.as_ref().map(Spanned::get_ref) else {
+            return Ok(None);
+        };
+        let source = config.secrets.get(name);
+        let read = source.map(|source| source.read(&config.folder)).transpose();
+        read.map_err(|source| NoVendor::Secret {
             upstream: self.upstream.clone(),
+            name: name.clone(),
             source,
         })
     }

@@ -65,6 +65,11 @@ impl Destination {
         &self.base_path
     }
 
+    /// `HOST:PORT`, IPv6 literals in brackets.
+    pub fn host_and_port(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
+
     /// The `Host` header: the port is left out where it is the scheme's own.
     pub fn authority(&self) -> String {
         let usual = if self.tls { 443 } else { 80 };
@@ -108,6 +113,7 @@ mod tests {
             (d.host(), d.authority().as_str(), d.base_path()),
             ("::1", "[::1]:8000", "")
         );
+        assert_eq!(d.host_and_port(), "[::1]:8000");
         for bad in ["ftp://h", "http://", "http://u:p@h", "http://h/?q", "h:1", ""] {
             assert_eq!(Destination::parse(bad), Err(NotADestination), "{bad}");
         }

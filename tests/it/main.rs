@@ -31,6 +31,7 @@ mod http2;
 mod identity;
 mod ingress;
 mod ledger;
+mod lent;
 mod mocks;
 mod model_server;
 mod models;

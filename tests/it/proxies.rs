@@ -6,6 +6,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
 use crate::support::anthropic_sim;
+use crate::support::aws_sim::{self, Lender};
+use crate::support::bedrock_sim::{self, REGION};
 use crate::support::client::{Call, Connection, GATEWAY_NAME};
 use crate::support::gateway::{Gateway, Protocol};
 use crate::support::prompt::ask;
@@ -279,4 +281,58 @@ async fn exceptions_go_straight_and_a_refusing_proxy_is_a_failed_attempt() {
     let answer = gateway.call(&Call::messages(&key, &ask("hello"))).await;
     assert_eq!((answer.status, sim.count()), (200, 1));
     assert!(proxy.asked().is_empty());
+}
+
+#[tokio::test]
+async fn token_endpoints_are_reached_through_the_forward_proxy_too() {
+    let authority = Authority::new("services");
+    let lender = Lender::new(3_600);
+    let service = crate::support::upstream::Upstream::start_tls(
+        move |got| lender.assume(got),
+        authority.accepting(&["sts.test"], &["http/1.1"], None),
+    )
+    .await;
+    let bedrock = bedrock_sim::start().await;
+    let mut proxy = ForwardProxy::start(None).await;
+    let at = format!("https://sts.test:{}", service.address().port());
+    let run = async |ca: &str, proxy: &str| {
+        let setup = Setup::new()
+            .set("egress", "proxy", &format!("\"{proxy}\""))
+            .set("egress", "no_proxy", "[\"127.0.0.0/8\"]")
+            .file("ca.pem", &authority.pem())
+            .file("identity", aws_sim::IDENTITY)
+            .table(&format!(
+                "[[upstream]]\nname = \"sim\"\nprovider = \"bedrock\"\nendpoint = \"{}\"\n{ca}\
+                 credentials = \"platform\"\noptions = {{ region = \"{REGION}\", sts_endpoint = \"{at}\" }}\n",
+                bedrock.url()
+            ))
+            .model(MODEL)
+            .route("claude-*", &["sim"], None);
+        let identity = setup.path("identity");
+        let gateway = setup
+            .variable("AWS_WEB_IDENTITY_TOKEN_FILE", &identity)
+            .variable("AWS_ROLE_ARN", aws_sim::ROLE)
+            .start()
+            .await;
+        let key = gateway.any_key().await;
+        gateway.call(&Call::messages(&key, &ask("hello"))).await.status
+    };
+    assert_eq!(run("ca = \"ca.pem\"\n", &proxy.url).await, 200);
+    let asked = proxy.asked();
+    assert!(
+        asked[0].starts_with(&format!("CONNECT sts.test:{} ", service.address().port())),
+        "{asked:?}"
+    );
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(
+        run("", &proxy.url).await,
+        502,
+        "an authority that nobody named is not trusted"
+    );
+    assert_eq!(
+        run("ca = \"ca.pem\"\n", "").await,
+        502,
+        "nobody but the proxy finds that name"
+    );
+    assert_eq!(service.count(), 1);
 }

@@ -67,7 +67,7 @@ impl fmt::Debug for Line {
 impl Line {
     /// The line to a destination.
     pub fn new(to: &Destination, choice: &Choice<'_>) -> Self {
-        let host_and_port = format!("{}:{}", bracketed(to.host()), to.port());
+        let host_and_port = to.host_and_port();
         let authorities = choice.authorities.map_or(&[][..], Authorities::der);
         let wrapped = authorities
             .iter()
@@ -102,14 +102,6 @@ fn group_of(parts: &[&[u8]]) -> u64 {
     let digest = Sha256::of_parts(parts);
     let first = digest.as_bytes().first_chunk().copied().unwrap_or_default();
     u64::from_le_bytes(first) & !1
-}
-
-fn bracketed(host: &str) -> String {
-    if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    }
 }
 
 /// The lines to all upstreams of a configuration.

@@ -19,6 +19,7 @@ use crate::provider::bedrock::signing::{AccessKey, Signing};
 use crate::provider::bedrock::stream::EventStream;
 use crate::provider::declaration::Declaration;
 use crate::provider::frames::Frames;
+use crate::provider::lending::aws;
 use crate::provider::path::segment;
 use crate::provider::registry::Code;
 use crate::provider::{Ask, Edits, Misconfigured, Provider, Settings, Unfit};
@@ -46,24 +47,40 @@ struct Bedrock {
 
 impl Bedrock {
     fn open(_: &Declaration, settings: &Settings) -> Result<Box<dyn Provider>, Misconfigured> {
-        let region = settings.options.get("region").unwrap_or_default();
-        let authorization = match (settings.options.get("access_key_id"), &settings.key) {
-            (None, key) => Authorization::fixed(Scheme::Bearer, key.as_ref())?,
-            (Some(id), Some(secret)) => {
-                let key = AccessKey::read(id, secret);
-                Authorization::Leased(Box::new(Signing::new(region, key, Arc::new(SystemClock))))
-            }
-            (Some(_), None) => {
-                let problem = "`access_key_id` needs its secret: name it by `api_key_secret`";
-                return Err(Misconfigured(problem.to_owned()));
-            }
-        };
+        let authorization = authorization(settings)?;
         let betas = settings.options.get("betas").unwrap_or_default().split(',');
         Ok(Box::new(Self {
             betas: betas.map(|beta| beta.trim().to_owned()).collect(),
             base: settings.endpoint.base_path().into(),
             authorization,
         }))
+    }
+}
+
+/// Signatures by the keys of a role or by static ones, or an API key.
+fn authorization(settings: &Settings) -> Result<Authorization, Misconfigured> {
+    let region = settings.options.get("region").unwrap_or_default();
+    let lending = settings.lending.as_ref();
+    match (lending, settings.options.get("access_key_id"), &settings.key) {
+        (Some(lending), None, _) => {
+            let sign = Signing::by_lent_keys(region, &lending.clock);
+            let leases = aws::leases(lending, &settings.options, sign)?;
+            Ok(Authorization::Leased(Box::new(leases)))
+        }
+        (None, None, key) => Authorization::fixed(Scheme::Bearer, key.as_ref()),
+        (None, Some(id), Some(secret)) => {
+            let key = AccessKey::read(id, secret);
+            let signing = Signing::new(region, key, Arc::new(SystemClock));
+            Ok(Authorization::Leased(Box::new(signing)))
+        }
+        (None, Some(_), None) => {
+            let problem = "`access_key_id` needs its secret: name it by `api_key_secret`";
+            Err(Misconfigured(problem.to_owned()))
+        }
+        (Some(_), Some(_), _) => {
+            let problem = "`access_key_id` and `credentials` exclude each other: remove one";
+            Err(Misconfigured(problem.to_owned()))
+        }
     }
 }
 

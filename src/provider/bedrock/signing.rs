@@ -14,13 +14,14 @@ use http::header::{CONTENT_TYPE, HOST};
 use http::{HeaderName, HeaderValue};
 
 use crate::provider::authorize::{Authorizer, Lease, Unauthorized, Unsigned};
+use crate::provider::lending::aws::{Keys, Sign};
 use crate::types::clock::Clock;
 use crate::types::secret::Secret;
 
 /// The name of the service in signatures.
 const SERVICE: &str = "bedrock";
 
-/// Static keys of an account.
+/// Keys of an account, static or lent.
 pub(super) struct AccessKey(Credentials);
 
 impl AccessKey {
@@ -33,6 +34,13 @@ impl AccessKey {
             None => (written.as_str(), None),
         };
         Self(Credentials::new(id, secret, token, None, "configured"))
+    }
+
+    /// Temporary keys of a role.
+    fn lent(keys: &Keys) -> Self {
+        let secret = keys.secret.expose();
+        let session = keys.session.expose().clone();
+        Self(Credentials::new(&keys.id, secret, Some(session), None, "lent"))
     }
 }
 
@@ -53,6 +61,19 @@ impl Signing {
             key,
             clock,
         }))
+    }
+
+    /// What makes temporary keys sign.
+    pub(super) fn by_lent_keys(region: &str, clock: &Arc<dyn Clock>) -> Sign {
+        let region = Box::<str>::from(region);
+        let clock = Arc::clone(clock);
+        Arc::new(move |keys| {
+            Arc::new(Signer {
+                region: region.clone(),
+                key: AccessKey::lent(&keys),
+                clock: Arc::clone(&clock),
+            })
+        })
     }
 }
 

@@ -24,6 +24,7 @@ fn opened(key: Option<&str>, more: &[(&str, &str)]) -> Result<(String, Box<dyn P
         endpoint: endpoint.clone(),
         key: key.map(|key| Secret::new(key.to_owned())),
         options,
+        lending: None,
     };
     Ok((endpoint.to_string(), registry.open(declaration, &settings)?))
 }

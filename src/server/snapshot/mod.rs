@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::config::file::{self, Config, Upstream};
 use crate::config::mistake::{Mistake, Mistakes};
-use crate::config::secret_source::SecretMissing;
 use crate::gateway::intake::Intake;
 use crate::gateway::models::DeclaredModel;
 use crate::gateway::snapshot::Snapshot;
@@ -40,13 +39,6 @@ enum CompileError {
     /// A file has mistakes.
     #[error("{} mistakes in files", .0.len())]
     Files(Vec<Mistake>),
-    /// A secret is missing.
-    #[error("secret `{name}` of upstream `{upstream}`: {source}")]
-    Secret {
-        upstream: String,
-        name: String,
-        source: SecretMissing,
-    },
     /// An upstream cannot be reached as configured.
     #[error("{0}")]
     Line(#[from] NoLine),
@@ -69,7 +61,6 @@ impl CompileError {
                 line: 1,
                 message,
             }],
-            Self::Secret { name, .. } => vec![config.mistake(&format!("secrets.{name}"), message)],
             Self::Log(_) => vec![config.mistake("log.filter", message)],
             Self::Line(no) => vec![config.mistake(&no.key(), message)],
             Self::Vendor(no) => vec![config.mistake(&no.key(), message)],
@@ -222,25 +213,13 @@ fn compile_upstream(
     lasting: Lasting<'_>,
 ) -> Result<upstream::Upstream, CompileError> {
     let name = upstream.name.get_ref().as_str();
-    let credential = match &upstream.api_key_secret {
-        None => None,
-        Some(secret) => {
-            let source = config.secrets.get(secret.get_ref());
-            let read = source.map(|source| source.read(&config.folder)).transpose();
-            read.map_err(|source| CompileError::Secret {
-                upstream: name.to_owned(),
-                name: secret.get_ref().clone(),
-                source,
-            })?
-        }
-    };
     let declaration = vendor.declaration;
     Ok(upstream::Upstream {
         name: UpstreamName::from(name),
         label: declaration.label.clone(),
         destination: vendor.endpoint.clone(),
         dialect: declaration.dialect,
-        provider: vendor.open(credential)?,
+        provider: vendor.open(config, upstream)?,
         signed_thinking: declaration.signed_thinking,
         chat: declaration.chat.clone().with(&upstream.chat),
         trace_context: upstream.trace_context.unwrap_or(false),

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tollgate::types::digest::Sha256;
 
 use crate::support::anthropic_sim::{self, content_for, stream_events, wish};
+use crate::support::aws_sim;
 use crate::support::setup::UPSTREAM_KEY;
 use crate::support::upstream::{self, Received, Script, Step, Upstream, chunk, end};
 
@@ -220,7 +221,22 @@ fn is_signed(request: &Received, authorization: &str) -> bool {
     let scope = format!("{day}/{REGION}/bedrock/aws4_request");
     let wanted = ["host", "x-amz-date"];
     let names: Vec<&str> = names.split(';').collect();
-    if credential != format!("{ACCESS_KEY}/{scope}") || !wanted.iter().all(|name| names.contains(name)) {
+    let Some((id, signed_scope)) = credential.split_once('/') else {
+        return false;
+    };
+    // Keys that were lent are of use with their session only, which is signed, too.
+    let session = request.head.header("x-amz-security-token");
+    let (secret, in_session) = match id {
+        ACCESS_KEY => (UPSTREAM_KEY.to_owned(), session.is_none()),
+        id => {
+            let is_own = session == Some(aws_sim::session_of(id).as_str());
+            (
+                aws_sim::secret_of(id),
+                is_own && names.contains(&"x-amz-security-token"),
+            )
+        }
+    };
+    if signed_scope != scope || !in_session || !wanted.iter().all(|name| names.contains(name)) {
         return false;
     }
     let value = |name: &&str| {
@@ -245,7 +261,7 @@ fn is_signed(request: &Received, authorization: &str) -> bool {
             .as_ref()
             .to_vec()
     };
-    let key = format!("AWS4{UPSTREAM_KEY}").into_bytes();
+    let key = format!("AWS4{secret}").into_bytes();
     let key = [day, REGION, "bedrock", "aws4_request"]
         .iter()
         .fold(key, |key, part| keyed(&key, part));

@@ -3,6 +3,7 @@
 //! Nothing here asserts behaviour of the gateway beyond "it starts" and "it does not hang".
 
 pub mod anthropic_sim;
+pub mod aws_sim;
 pub mod bedrock_sim;
 pub mod claude;
 pub mod client;
@@ -11,6 +12,7 @@ pub mod codex;
 pub mod columns;
 pub mod conversation;
 pub mod delay;
+pub mod form;
 pub mod gateway;
 pub mod gemini_sim;
 pub mod h2_client;

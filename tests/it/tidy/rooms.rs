@@ -5,8 +5,8 @@ use crate::tidy::{Source, bites, check};
 /// The folders of `src/` by floor.
 const FLOORS: [&[&str]; 8] = [
     &["types"],
-    &["telemetry", "dialect"],
-    &["store", "journal", "tls", "vault", "egress", "config"],
+    &["telemetry", "dialect", "tls"],
+    &["store", "journal", "vault", "egress", "config"],
     &["provider"],
     &["pipeline"],
     &["gateway", "control", "jobs", "runner"],
@@ -26,7 +26,7 @@ const STAGES: [&str; 7] = [
 ];
 
 /// Foreign crates, and all places that may name them.
-const HOMES: [(&str, &[&str]); 14] = [
+const HOMES: [(&str, &[&str]); 18] = [
     (
         "pingora_",
         &["src/gateway/", "src/pipeline/forward/", "src/server/listen.rs"],
@@ -43,6 +43,10 @@ const HOMES: [(&str, &[&str]); 14] = [
     ),
     ("rustls::", &["src/tls/"]),
     ("x509_parser::", &["src/tls/"]),
+    ("rustls_native_certs::", &["src/tls/"]),
+    ("tokio_rustls::", &["src/egress/"]),
+    ("hyper::", &["src/egress/"]),
+    ("hyper_util::", &["src/egress/"]),
     ("sqlx::", &["src/store/"]),
     ("rusqlite::", &["src/journal/"]),
     ("aws_", &["src/provider/bedrock/"]),

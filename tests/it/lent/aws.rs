@@ -1,0 +1,340 @@
+//! Keys of AWS roles, lent to the upstream on Bedrock.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use tokio::task::JoinSet;
+use tollgate::egress::platform::{Places, PlatformClient};
+use tollgate::egress::proxy::NoProxy;
+use tollgate::egress::service::{self, ServiceClient};
+use tollgate::provider::authorize::{Credential, Unsigned};
+use tollgate::provider::lending::{Environment, Grounds, Lending};
+use tollgate::provider::options::Options;
+use tollgate::provider::registry::Registry;
+use tollgate::provider::{Provider, Settings};
+use tollgate::tls::client::ClientTls;
+use tollgate::types::clock::SystemClock;
+
+use crate::lent::{assert_fails_closed, hello};
+use crate::support::aws_sim::{self, COMPLAINT, IDENTITY, LENT, Lender, ROLE, session_of};
+use crate::support::bedrock_sim::{self, REGION};
+use crate::support::gateway::run;
+use crate::support::setup::{MODEL, Setup};
+use crate::support::upstream::{Gate, Step, Upstream};
+use crate::support::wait::until;
+
+/// Bedrock, whose credential is lent; `options` are further ones of the upstream.
+fn setup(sim: &Upstream, options: &str) -> Setup {
+    Setup::new()
+        .table(&format!(
+            "[[upstream]]\nname = \"sim\"\nprovider = \"bedrock\"\nendpoint = \"{}\"\ncredentials = \"platform\"\n\
+             options = {{ region = \"{REGION}\"{options} }}\n",
+            sim.url()
+        ))
+        .set("resilience", "rest_max", "\"1ms\"")
+        .model(MODEL)
+        .route("claude-*", &["sim"], None)
+}
+
+/// The same by a web identity, which is exchanged at this service.
+fn by_web_identity(sim: &Upstream, service: &str) -> Setup {
+    let setup = setup(sim, &format!(", sts_endpoint = \"{service}\"")).file("identity", IDENTITY);
+    let token = setup.path("identity");
+    setup
+        .variable("AWS_WEB_IDENTITY_TOKEN_FILE", &token)
+        .variable("AWS_ROLE_ARN", ROLE)
+}
+
+#[tokio::test]
+async fn a_web_identity_is_exchanged_once_for_all_who_ask() {
+    let sim = bedrock_sim::start().await;
+    let (gate, lender) = (Gate::new(), Lender::new(3_600));
+    let closed = gate.clone();
+    let service = Upstream::start(move |got| {
+        let answer = lender.assume(got);
+        [vec![Step::Wait(closed.clone())], answer].concat()
+    })
+    .await;
+    let gateway = Arc::new(by_web_identity(&sim, &service.url()).start().await);
+    let key = gateway.any_key().await;
+    let mut asked = JoinSet::new();
+    for _ in 0..50 {
+        let (gateway, key) = (Arc::clone(&gateway), key.clone());
+        asked.spawn(async move { hello(&gateway, &key).await });
+    }
+    until("fifty requests at once", async || {
+        let open = gateway
+            .metric("tollgate_upstream_open_requests{upstream=\"sim\"}")
+            .await?;
+        (open >= 50.0).then_some(())
+    })
+    .await;
+    gate.open();
+    while let Some(answer) = asked.join_next().await {
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!((service.count(), sim.count()), (1, 50));
+    // Bedrock verifies signatures; the session is one of what is signed.
+    let session = sim.last().head.header("x-amz-security-token").map(str::to_owned);
+    assert_eq!(session, Some(session_of("ASIA0000000000000001")));
+    let sent = String::from_utf8_lossy(&sim.bytes()).into_owned();
+    assert!(!sent.contains("secret+1") && !sent.contains(IDENTITY));
+}
+
+#[tokio::test]
+async fn keys_are_renewed_before_their_end_and_not_used_after_it() {
+    let sim = bedrock_sim::start().await;
+    let lender = Lender::new(4);
+    let fails = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let failing = Arc::clone(&fails);
+    let service = Upstream::start(move |got| {
+        if failing.load(std::sync::atomic::Ordering::SeqCst) {
+            return vec![Step::Answer(503, Vec::new(), COMPLAINT.as_bytes().to_vec())];
+        }
+        lender.assume(got)
+    })
+    .await;
+    let gateway = by_web_identity(&sim, &service.url()).start().await;
+    let key = gateway.any_key().await;
+    until("a renewal", async || {
+        let answer = hello(&gateway, &key).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        (service.count() >= 3).then_some(())
+    })
+    .await;
+    fails.store(true, std::sync::atomic::Ordering::SeqCst);
+    let answer = until("the end of the last keys", async || {
+        let answer = hello(&gateway, &key).await;
+        (answer.status != 200).then_some(answer)
+    })
+    .await;
+    assert!(
+        gateway.log().contains("a lent credential could not be renewed"),
+        "it was tried in time: {}",
+        gateway.log()
+    );
+    assert_fails_closed(&gateway, &answer, "trust policy", &[COMPLAINT, LENT]).await;
+    fails.store(false, std::sync::atomic::Ordering::SeqCst);
+    until("keys again", async || {
+        (hello(&gateway, &key).await.status == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_refused_identity_fails_closed_and_tells_nothing() {
+    let sim = bedrock_sim::start().await;
+    let service = Lender::new(3_600).token_service().await;
+    let other = "eyJ.other-canary-55aa.sig";
+    let gateway = by_web_identity(&sim, &service.url())
+        .set("log", "filter", "\"debug\"")
+        .start()
+        .await;
+    // A service account that the role does not trust.
+    gateway.home.write("identity", other);
+    let key = gateway.any_key().await;
+    for _ in 0..5 {
+        let answer = hello(&gateway, &key).await;
+        gateway.home.write("identity", "");
+        assert_fails_closed(&gateway, &answer, "trust policy", &[COMPLAINT, other]).await;
+        gateway.home.write("identity", other);
+    }
+    assert!(service.count() < 5, "a failure is remembered");
+    assert_eq!(sim.count(), 0, "nothing is sent without a credential");
+}
+
+#[tokio::test]
+async fn a_token_service_at_a_metadata_address_is_refused() {
+    let sim = bedrock_sim::start().await;
+    let gateway = by_web_identity(&sim, "http://169.254.169.254").start().await;
+    let key = gateway.any_key().await;
+    let answer = hello(&gateway, &key).await;
+    let fix = "no address that may be connected to";
+    assert_fails_closed(&gateway, &answer, fix, &[]).await;
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed() {
+    let sim = bedrock_sim::start().await;
+    let elsewhere = Lender::new(3_600).token_service().await;
+    let to = format!("{}/", elsewhere.url());
+    let service = Upstream::start(move |_| {
+        let headers = vec![("location".to_owned(), to.clone())];
+        vec![Step::Answer(307, headers, Vec::new())]
+    })
+    .await;
+    let gateway = by_web_identity(&sim, &service.url()).start().await;
+    let key = gateway.any_key().await;
+    let answer = hello(&gateway, &key).await;
+    assert_fails_closed(&gateway, &answer, "status 307", &[]).await;
+    assert_eq!((service.count(), elsewhere.count()), (1, 0));
+}
+
+#[tokio::test]
+async fn a_container_gets_its_role_from_the_agent_beside_it() {
+    let sim = bedrock_sim::start().await;
+    let agent = Lender::new(3_600).agent().await;
+    let setup = setup(&sim, "").file("proof", IDENTITY);
+    let proof = setup.path("proof");
+    let uri = format!("{}/v1/credentials", agent.url());
+    let gateway = setup
+        .variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", &uri)
+        .variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", &proof)
+        .start()
+        .await;
+    let key = gateway.any_key().await;
+    for _ in 0..2 {
+        let answer = hello(&gateway, &key).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    assert_eq!(agent.count(), 1);
+    let checked = gateway.cli(&["check"]).await.ok().stdout;
+    let listed = format!("credentials of sim       {uri}");
+    assert!(checked.contains(&listed), "{checked}");
+}
+
+#[tokio::test]
+async fn what_lends_must_be_an_agent() {
+    let sim = bedrock_sim::start().await;
+    for uri in [
+        "http://169.254.169.254/latest/meta-data/iam/security-credentials/",
+        "http://10.0.0.1/credentials",
+    ] {
+        let setup = setup(&sim, "").variable("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri);
+        let (home, environment) = setup.write();
+        let config = home.join("tollgate.toml").to_string_lossy().into_owned();
+        let checked = run(&["--config", &config, "check"], &environment).await;
+        assert_eq!(checked.code, 2, "{}", checked.stderr);
+        let told =
+            "AWS_CONTAINER_CREDENTIALS_FULL_URI is not an address at which containers find credentials";
+        assert!(checked.stderr.contains(told), "{}", checked.stderr);
+    }
+}
+
+#[tokio::test]
+async fn the_platform_has_to_be_wanted_and_wants_no_key() {
+    let sim = bedrock_sim::start().await;
+    let check = async |more: &str, provider: &str, told: &str| {
+        let setup = Setup::new().table(&format!(
+            "[[upstream]]\nname = \"sim\"\nprovider = \"{provider}\"\nendpoint = \"{}\"\n{more}\n",
+            sim.url()
+        ));
+        let (home, environment) = setup.write();
+        let config = home.join("tollgate.toml").to_string_lossy().into_owned();
+        let checked = run(&["--config", &config, "check"], &environment).await;
+        let said = format!("{}{}", checked.stdout, checked.stderr);
+        assert!(said.contains(told), "{more}: {said}");
+        said
+    };
+    let region = format!("options = {{ region = \"{REGION}\" }}\n");
+    let metadata = "http://169.254.169.254:80/latest/api/token";
+    check(
+        &format!("credentials = \"platform\"\n{region}"),
+        "bedrock",
+        metadata,
+    )
+    .await;
+    let key = format!("api_key_secret = \"upstream_key\"\n{region}");
+    let said = check(&key, "bedrock", "egress: ").await;
+    assert!(!said.contains("169.254"), "{said}");
+    let both = format!("credentials = \"platform\"\n{key}");
+    check(&both, "bedrock", "remove api_key_secret, or credentials").await;
+    let alone = "credentials = \"platform\"";
+    check(
+        alone,
+        "openai-compatible",
+        "no cloud lends credentials for provider",
+    )
+    .await;
+    check(
+        "credentials = \"instance\"",
+        "bedrock",
+        "unknown variant `instance`",
+    )
+    .await;
+    let static_keys = "options = { region = \"r\", access_key_id = \"AKID\" }";
+    check(
+        &format!("{alone}\n{static_keys}"),
+        "bedrock",
+        "exclude each other",
+    )
+    .await;
+}
+
+/// An upstream on Bedrock in this process, whose metadata service is this one.
+fn opened(metadata: &Upstream) -> Box<dyn Provider> {
+    let registry = Registry::collect().unwrap();
+    let declaration = registry.find("bedrock").unwrap();
+    let written = BTreeMap::from([("region".to_owned(), REGION.to_owned())]);
+    let options = Options::new(&declaration.options, &written).unwrap();
+    let services = service::Settings {
+        tls: ClientTls::new(None).unwrap(),
+        proxy: None,
+        no_proxy: NoProxy::default(),
+        connect: Duration::from_secs(5),
+    };
+    let places = Places {
+        instance: metadata.address(),
+        ..Places::FIXED
+    };
+    let settings = Settings {
+        endpoint: registry.endpoint(declaration, &options).unwrap(),
+        key: None,
+        options,
+        lending: Some(Lending {
+            services: Arc::new(ServiceClient::new(services)),
+            clock: Arc::new(SystemClock),
+            grounds: Grounds::Platform {
+                client: PlatformClient::new(places),
+                environment: Environment::default(),
+            },
+        }),
+    };
+    registry.open(declaration, &settings).unwrap()
+}
+
+#[tokio::test]
+async fn an_instance_gets_its_role_by_version_two_of_the_metadata_service() {
+    let metadata = Lender::new(3_600).metadata().await;
+    let provider = opened(&metadata);
+    for _ in 0..2 {
+        let Credential::Leased(lease) = provider.authorization().lease().await.unwrap() else {
+            panic!("a lease");
+        };
+        let headers = HeaderMap::from_iter([(http::header::HOST, "h".parse().unwrap())]);
+        let unsigned = Unsigned {
+            authority: "h",
+            target: "/model/m/invoke",
+            headers: &headers,
+            body: b"{}",
+        };
+        let proof: BTreeMap<String, String> = lease
+            .sign(&unsigned)
+            .unwrap()
+            .into_iter()
+            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
+            .collect();
+        assert_eq!(proof["x-amz-security-token"], session_of("ASIA0000000000000001"));
+        assert!(proof["authorization"].contains("Credential=ASIA0000000000000001/"));
+    }
+    let asked: Vec<String> = metadata
+        .requests()
+        .iter()
+        .map(|got| got.method().to_owned())
+        .collect();
+    assert_eq!(asked, ["PUT", "GET", "GET"], "once");
+}
+
+#[tokio::test]
+async fn a_metadata_service_that_refuses_is_not_quoted() {
+    let metadata = aws_sim::refusing().await;
+    let error = opened(&metadata).authorization().lease().await.unwrap_err().0;
+    assert!(
+        error.contains("status 500") && error.contains("two hops"),
+        "{error}"
+    );
+    assert!(!error.contains(COMPLAINT), "{error}");
+}
