@@ -166,6 +166,7 @@ fn config(cases: &[Case], upstream: SocketAddr) -> String {
         let declared = case.provider("declared").and_then(Value::as_str);
         let (provider, chat) = match (case.upstream(), declared) {
             ("messages", _) => ("anthropic", String::new()),
+            ("gemini", _) => ("gemini", String::new()),
             (_, Some(declared)) => (declared, String::new()),
             (_, None) => ("openai-compatible", chat(case)),
         };

@@ -125,7 +125,7 @@ impl Probe<'_> {
 
     fn stream(&self, cut: Option<usize>, after_chunk: fn()) -> Result<(), String> {
         let answer = self.send(&self.case.request_text, cut, after_chunk)?;
-        self.check_received(&self.case.upstream_request)?;
+        self.check_received(&self.case.upstream_request, true)?;
         self.check_drops(&answer)?;
         if self.case.client() != "messages" {
             return told::compare_stream(self.case, &answer);
@@ -141,7 +141,7 @@ impl Probe<'_> {
             return Ok(());
         }
         let answer = self.send(&self.case.unstreamed_request().to_string(), None, || {})?;
-        self.check_received(&self.case.unstreamed_upstream_request())?;
+        self.check_received(&self.case.unstreamed_upstream_request(), false)?;
         if self.case.client() != "messages" {
             return told::compare_whole(self.case, &answer);
         }
@@ -184,20 +184,23 @@ impl Probe<'_> {
         }
     }
 
-    fn check_received(&self, expected: &Value) -> Result<(), String> {
+    fn check_received(&self, expected: &Value, stream: bool) -> Result<(), String> {
         let received = self.mock.received();
         let [(path, body)] = received.as_slice() else {
             return Err(format!("the upstream received {} requests", received.len()));
         };
-        let operation = match self.case.upstream() {
-            "messages" => "v1/messages",
-            _ => "chat/completions",
+        let model = self.case.upstream_model();
+        let operation = match (self.case.upstream(), stream) {
+            ("messages", _) => "v1/messages".to_owned(),
+            ("gemini", true) => format!("models/{model}:streamGenerateContent?alt=sse"),
+            ("gemini", false) => format!("models/{model}:generateContent"),
+            _ => "chat/completions".to_owned(),
         };
         let wanted = format!("/{:03}/{operation}", self.nth);
         if *path != wanted {
             return Err(format!("the upstream was asked at {path} instead of {wanted}"));
         }
-        if self.case.client() == "messages" {
+        if (self.case.client(), self.case.upstream()) == ("messages", "chat_completions") {
             request::compare(self.case, expected, body)
         } else {
             matches(expected, body, &mut Bindings::default(), "request")

@@ -47,8 +47,7 @@ fn places(body: &str) -> Option<Vec<(String, Range<usize>)>> {
     for (key, value) in members.iter() {
         // Between two values stand a comma, white space and the next key: the first quote begins it.
         let start = behind + body.get(behind..)?.find('"')?;
-        let value_start = value.text().as_ptr().addr().checked_sub(body.as_ptr().addr())?;
-        behind = value_start + value.text().len();
+        behind = value.place_in(body.as_bytes())?.end;
         places.push((key.to_owned(), start..behind));
     }
     Some(places)

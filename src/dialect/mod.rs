@@ -3,6 +3,7 @@
 //! Input: bodies and chunks as they came. Output: places in them, events of a stream, edits to make.
 //! Nothing here ever re-serialises what it did not understand.
 
+pub mod element;
 pub mod json;
 pub mod member;
 pub mod operation;

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 use bytes::BufMut;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -23,6 +24,13 @@ impl<'a> Raw<'a> {
     /// The text of the value.
     pub const fn text(self) -> &'a str {
         self.0
+    }
+
+    /// Where it stands in the text that it was read from; `None` for another text.
+    pub fn place_in(self, whole: &[u8]) -> Option<Range<usize>> {
+        let start = self.0.as_ptr().addr().checked_sub(whole.as_ptr().addr())?;
+        let place = start..start.checked_add(self.0.len())?;
+        (place.end <= whole.len()).then_some(place)
     }
 
     /// Whether it is `null`.

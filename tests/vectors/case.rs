@@ -72,10 +72,13 @@ impl Case {
             .unwrap_or("messages")
     }
 
-    /// What the upstream speaks: `chat_completions` or `messages`.
+    /// What the upstream speaks: `chat_completions`, `messages` or `gemini`.
     pub fn upstream(&self) -> &str {
+        let is_gemini = self
+            .provider("dialect")
+            .is_some_and(|dialect| dialect == "gemini");
         let upstream = self.settings.get("upstream").and_then(Value::as_str);
-        upstream.unwrap_or("chat_completions")
+        upstream.unwrap_or(if is_gemini { "gemini" } else { "chat_completions" })
     }
 
     /// What the upstream must receive then.

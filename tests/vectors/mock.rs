@@ -13,7 +13,7 @@ use super::transcript::{Ending, Transcript};
 /// What the mock answers under one prefix.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// For requests with `stream: true`.
+    /// For requests that ask for a stream.
     pub stream: Transcript,
     /// Whether placeholders in it are to be filled.
     pub template: bool,
@@ -89,7 +89,8 @@ impl Mock {
                 shared.script.clone()
             };
             let Some(script) = script else { return Ok(()) };
-            if body["stream"] == true {
+            // Gemini is asked for a stream by the path.
+            if body["stream"] == true || request.path().contains(":stream") {
                 if answer_stream(&mut stream, &script, &body)? == Ending::Reset {
                     return Ok(());
                 }

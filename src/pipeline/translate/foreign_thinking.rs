@@ -4,12 +4,11 @@
 //! or with none. Anthropic would refuse the whole request, now and ever after. Everything else in the
 //! body keeps its bytes.
 
-use std::ops::Range;
-
 use bytes::Bytes;
 use memchr::memmem;
 
 use crate::dialect::anthropic::signature;
+use crate::dialect::element;
 use crate::dialect::raw::{Members, Raw};
 use crate::dialect::splice::Splice;
 use crate::pipeline::translate::dropped::{Dropped, Losses, Place};
@@ -55,7 +54,7 @@ pub fn foreign_thinking(body: &Bytes, empty: EmptySignatures) -> (Vec<Splice>, V
         .rposition(|message| role_is(*message, "assistant"));
     let last = last.and_then(|last| messages.get(last)).copied();
     let last_lost = last.is_some_and(|last| calls_tools(last) && found.touched(last));
-    found.remove(&messages, &emptied);
+    found.removed.extend(element::without(body, &messages, &emptied));
     if last_lost {
         found.stop_thinking(&request);
     }
@@ -101,7 +100,8 @@ impl Found<'_> {
         }
         let nothing_left = !foreign.is_empty() && foreign.iter().all(|foreign| *foreign);
         if !nothing_left {
-            self.remove(&blocks, &foreign);
+            self.removed
+                .extend(element::without(self.body, &blocks, &foreign));
         }
         nothing_left
     }
@@ -120,38 +120,9 @@ impl Found<'_> {
             }
     }
 
-    /// Removes the marked elements of a list, each with the comma that belongs to it. Where all are
-    /// marked the list becomes empty.
-    fn remove(&mut self, elements: &[Raw<'_>], marked: &[bool]) {
-        let places: Vec<Range<usize>> = elements
-            .iter()
-            .filter_map(|element| self.place(*element))
-            .collect();
-        let mut index = 0;
-        while let Some(run) = run_at(marked, index) {
-            index = run.end;
-            let (Some(first), Some(last)) = (places.get(run.start), places.get(run.end - 1)) else {
-                return;
-            };
-            // Up to the next kept element, else from the end of the last kept one.
-            let range = match (
-                places.get(run.end),
-                run.start.checked_sub(1).and_then(|before| places.get(before)),
-            ) {
-                (Some(next), _) => first.start..next.start,
-                (None, Some(before)) => before.end..last.end,
-                (None, None) => first.start..last.end,
-            };
-            self.removed.push(Splice {
-                range,
-                with: Bytes::new(),
-            });
-        }
-    }
-
     /// Whether something of this message was removed.
     fn touched(&self, message: Raw<'_>) -> bool {
-        let place = self.place(message);
+        let place = message.place_in(self.body);
         place.is_some_and(|place| {
             self.removed
                 .iter()
@@ -165,7 +136,7 @@ impl Found<'_> {
         let kind = thinking
             .and_then(Raw::members)
             .and_then(|thinking| thinking.string("type"));
-        let range = thinking.and_then(|thinking| self.place(thinking));
+        let range = thinking.and_then(|thinking| thinking.place_in(self.body));
         if let Some(range) = range.filter(|_| kind.is_some_and(|kind| kind == "enabled")) {
             self.removed.push(Splice {
                 range,
@@ -177,23 +148,6 @@ impl Found<'_> {
             );
         }
     }
-
-    /// Where a value that was read from the body stands in it.
-    fn place(&self, value: Raw<'_>) -> Option<Range<usize>> {
-        let start = value
-            .text()
-            .as_ptr()
-            .addr()
-            .checked_sub(self.body.as_ptr().addr())?;
-        Some(start..start + value.text().len())
-    }
-}
-
-/// The next run of marks, at this index or behind it.
-fn run_at(marked: &[bool], index: usize) -> Option<Range<usize>> {
-    let start = index + marked.get(index..)?.iter().position(|mark| *mark)?;
-    let length = marked.get(start..)?.iter().take_while(|mark| **mark).count();
-    Some(start..start + length)
 }
 
 fn role_is(message: Raw<'_>, role: &str) -> bool {

@@ -8,6 +8,7 @@
 //! valid Messages stream, ended properly or by one `error` event.
 
 pub mod dropped;
+pub mod foreign_reasoning;
 pub mod foreign_thinking;
 pub mod from_chat;
 pub mod from_responses;

@@ -10,6 +10,7 @@ use crate::pipeline::inspect::index::Index;
 use crate::pipeline::inspect::inspection::Inspection;
 use crate::pipeline::route::Candidate;
 use crate::pipeline::translate::answer::tally;
+use crate::pipeline::translate::foreign_reasoning::foreign_reasoning;
 use crate::pipeline::translate::foreign_thinking::{EmptySignatures, foreign_thinking};
 use crate::pipeline::translate::{
     AnswerContext, ChatBytes, ChatProfile, CompletionContext, Dropped, DroppedKind, Reader, ResponseBytes,
@@ -184,6 +185,12 @@ fn openai_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prepar
     let usage_edit = index.usage_edit().filter(|_| chat(candidate).include_usage);
     edits.extend(usage_edit.cloned());
     edits.extend(index.store_edit().cloned());
+    let edited = splice::apply(index.body(), &edits)?;
+    let (removed, dropped) = match index.operation() {
+        // Found in the edited body, because a redaction may lie within such an item.
+        Operation::Responses => foreign_reasoning(&edited),
+        _ => (Vec::new(), Vec::new()),
+    };
     let input_tokens = input_tokens(index);
     let answer = if index.operation() == Operation::Responses {
         AnswerPlan::Response(ResponseBytes { alias, input_tokens })
@@ -196,12 +203,12 @@ fn openai_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prepar
         })
     };
     Ok(Prepared {
-        body: splice::apply(index.body(), &edits)?,
+        body: splice::apply(&edited, &removed)?,
         operation: index.operation(),
         stream: index.stream(),
         same_dialect: true,
-        splices: edits.len(),
-        dropped: Vec::new(),
+        splices: edits.len() + removed.len(),
+        dropped,
         answer,
     })
 }

@@ -6,3 +6,4 @@
 mod agents;
 mod ledger;
 mod sdks;
+mod switches;

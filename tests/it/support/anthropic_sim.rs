@@ -1,7 +1,7 @@
 //! A simulated Anthropic: the wire formats of `/v1/messages`, `count_tokens` and `models`, exactly.
 //!
 //! The last user text chooses what happens: `sim:tool`, `sim:parallel`, `sim:status-529`, `sim:mid-error`,
-//! `sim:die`, `sim:thinking`, `sim:long`, `sim:hang`, and `sim:bash` and `sim:exec`, which call the shell as
+//! `sim:die`, `sim:thinking`, `sim:think-tool`, `sim:long`, `sim:hang`, and `sim:bash` and `sim:exec`, which call the shell as
 //! Claude Code and Codex offer it; without such a word it is a short friendly text.
 
 use serde_json::{Value, json};
@@ -11,6 +11,9 @@ use crate::support::upstream::{Received, Script, Step, Upstream, answer, chunk, 
 
 /// What the simulated model says by default.
 pub const TEXT: &str = "Hello from the simulated Anthropic, mit Grüßen.";
+
+/// The signature of its thinking.
+const SIGNATURE: &str = "c2lnbmF0dXJl/+==";
 
 /// Headers of the real service that a gateway must not pass on.
 pub const FOREIGN_HEADERS: &[(&str, &str)] = &[
@@ -60,6 +63,10 @@ pub fn wish(body: &Value) -> Option<String> {
 
 /// What it answers to a request for an answer.
 pub fn messages(body: &Value) -> Script {
+    if has_foreign_thinking(body) {
+        let message = "messages: Invalid `signature` in `thinking` block";
+        return error(400, "invalid_request_error", message);
+    }
     let wish = wish(body).unwrap_or_default();
     if let Some(status) = wish.strip_prefix("status-") {
         return refuses(status.parse().expect("sim:status-N names a number"));
@@ -73,6 +80,13 @@ pub fn messages(body: &Value) -> Script {
         "die" => dies(script),
         _ => script,
     }
+}
+
+/// Whether the conversation holds thinking that this model did not sign, which the real service refuses.
+fn has_foreign_thinking(body: &Value) -> bool {
+    let messages = body["messages"].as_array().into_iter().flatten();
+    let mut blocks = messages.flat_map(|message| message["content"].as_array().into_iter().flatten());
+    blocks.any(|block| block["type"] == "thinking" && block["signature"] != SIGNATURE)
 }
 
 /// The answer with these blocks, streamed or whole as the request wants it.
@@ -117,6 +131,7 @@ const PRINTED: &str = "printf 'Gr\\303\\266\\303\\237e 18'";
 pub fn content_for(wish: &str) -> Vec<Value> {
     let call = |id: &str, name: &str, input: Value| json!({"type": "tool_use", "id": id, "name": name, "input": input});
     let tool = |id: &str, city: &str| call(id, "get_weather", json!({"city": city}));
+    let thinking = json!({"type": "thinking", "thinking": "First I think.", "signature": SIGNATURE});
     match wish {
         "bash" => vec![call(
             "toolu_01A",
@@ -129,10 +144,8 @@ pub fn content_for(wish: &str) -> Vec<Value> {
             tool("toolu_01A", "Paris"),
         ],
         "parallel" => vec![tool("toolu_01A", "Paris"), tool("toolu_01B", "Köln")],
-        "thinking" => vec![
-            json!({"type": "thinking", "thinking": "First I think.", "signature": "c2lnbmF0dXJl/+=="}),
-            json!({"type": "text", "text": TEXT}),
-        ],
+        "think-tool" => vec![thinking, tool("toolu_01A", "Paris")],
+        "thinking" => vec![thinking, json!({"type": "text", "text": TEXT})],
         "long" => vec![json!({"type": "text", "text": "many words ".repeat(2_000)})],
         _ => vec![json!({"type": "text", "text": TEXT})],
     }

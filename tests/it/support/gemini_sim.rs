@@ -138,10 +138,11 @@ fn content_for(wish: &str, after_tools: bool) -> Vec<Value> {
         Some("tool_use") => {
             json!({"functionCall": {"id": block["id"], "name": block["name"], "args": block["input"]}})
         }
+        Some("thinking") => json!({"text": block["thinking"], "thought": true}),
         _ => json!({"text": block["text"]}),
     };
     match wish {
-        "tool" | "parallel" | "bash" | "exec" if !after_tools => {
+        "tool" | "parallel" | "think-tool" | "bash" | "exec" if !after_tools => {
             let mut parts: Vec<Value> = anthropic_sim::content_for(wish).iter().map(part).collect();
             let first = parts.iter_mut().find(|part| part.get("functionCall").is_some());
             let first = first.expect("these words ask for calls");

@@ -101,7 +101,11 @@ fn after_tools(body: &Value) -> bool {
 /// What a word asks for, in Anthropic's blocks: as the simulated Anthropic says it, in this one's own name.
 pub fn content(wish: &str, after_tools: bool) -> Vec<Value> {
     match wish {
-        "tool" | "parallel" | "bash" | "exec" if !after_tools => content_for(wish),
+        "tool" | "parallel" | "think-tool" | "bash" | "exec" if !after_tools => {
+            let mut content = content_for(wish);
+            content.retain(|block| block["type"] != "thinking");
+            content
+        }
         "long" => content_for(wish),
         _ => vec![json!({"type": "text", "text": TEXT})],
     }

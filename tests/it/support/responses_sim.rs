@@ -12,6 +12,9 @@ pub fn responses(body: &Value) -> Script {
         Value::String(text) => json!([{"role": "user", "content": text}]),
         items => items.clone(),
     };
+    if said.to_string().contains("\"encrypted_content\":\"tg") {
+        return refuses(400);
+    }
     let wish = wish(&json!({"messages": said})).unwrap_or_default();
     if let Some(status) = wish.strip_prefix("status-") {
         return refuses(status.parse().expect("sim:status-N names a number"));

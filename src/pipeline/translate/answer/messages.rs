@@ -53,10 +53,9 @@ pub(crate) fn observe_message(observed: &mut Observed, message: &Members<'_>) {
 
 /// The bytes with the model's value, which is a place in them, replaced.
 pub(crate) fn rename(bytes: &Bytes, model: Raw<'_>, alias: &ModelName) -> Option<Bytes> {
-    let start = model.text().as_ptr().addr().checked_sub(bytes.as_ptr().addr())?;
+    let range = model.place_in(bytes)?;
     let mut with = Vec::with_capacity(alias.as_str().len() + 2);
     put_string(&mut with, alias.as_str());
-    let range = start..start + model.text().len();
     splice::apply(
         bytes,
         &[Splice {
