@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::columns::Table;
+use crate::support::columns::{Column, Table};
 use crate::support::records::{Row, rows, text};
+use crate::support::upstream::Upstream;
 use crate::support::wait::until;
 
 /// What every row of a whole answer holds.
@@ -41,12 +42,13 @@ const STAGES: [&str; 3] = ["scope", "secrets", "policy"];
 pub async fn check(table: &Table, dialects: &[&str], streams: &[bool]) {
     let gateway = &table.gateway;
     until("the end of every request", async || {
-        rows(
+        let closed = rows(
             gateway,
-            "SELECT request_id FROM ai_requests WHERE outcome = 'open'",
-        )
-        .is_empty()
-        .then_some(())
+            "SELECT upstream FROM ai_requests WHERE outcome <> 'open'",
+        );
+        let of = |name| closed.iter().filter(|row| text(row, "upstream") == name).count();
+        let arrived = |(column, upstream): (&Column, &Upstream)| of(column.name) >= upstream.count();
+        table.columns().all(arrived).then_some(())
     })
     .await;
     let answers = rows(
