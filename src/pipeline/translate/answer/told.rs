@@ -73,7 +73,8 @@ pub(crate) enum MessageEvent<'a> {
 impl<'a> MessageEvent<'a> {
     /// The event, and the block that it is about; `None` for signs of life and what nobody knows.
     fn read(event: Event<'a>) -> Option<(Self, Option<u64>)> {
-        let text = std::str::from_utf8(event.data).ok()?;
+        // The name alone says what happens, as it does to the source: data that cannot be read says nothing more.
+        let text = std::str::from_utf8(event.data).unwrap_or_default();
         let data = Members::read(text).unwrap_or_default();
         let kind = match event.name {
             b"" => data.string("type").unwrap_or_default(),
