@@ -9,6 +9,7 @@ use crate::dialect::Dialect;
 use crate::dialect::openai::profile::{ChatDifferences, ChatProfile};
 use crate::provider::Misconfigured;
 use crate::provider::authorize::Scheme;
+use crate::provider::betas::Betas;
 use crate::provider::lending::Cloud;
 use crate::provider::options::{self, Options};
 use crate::types::destination::Destination;
@@ -32,6 +33,8 @@ pub struct Declaration {
     pub cloud: Option<Cloud>,
     /// Whether thinking that is sent to it must carry the signatures of Anthropic's own models.
     pub signed_thinking: bool,
+    /// The betas of Messages that it takes; `None` where it takes whatever a client names.
+    pub betas: Option<Betas>,
     /// Whether an implementation of its own serves it.
     pub code: bool,
     /// What must be known about an upstream besides.
@@ -124,6 +127,7 @@ struct Written {
     cloud: Option<Cloud>,
     #[serde(default)]
     signed_thinking: bool,
+    betas: Option<Betas>,
     #[serde(default)]
     code: bool,
     #[serde(default)]
@@ -157,6 +161,7 @@ impl Written {
             scheme: self.credential,
             cloud: self.cloud,
             signed_thinking: self.signed_thinking,
+            betas: self.betas,
             code: self.code,
             options: self.options,
             chat: ByModel {

@@ -1,15 +1,20 @@
 //! A vendor that is only settings of a dialect.
 
+use http::{HeaderName, HeaderValue};
+
 use crate::dialect::Dialect;
 use crate::provider::authorize::Authorization;
+use crate::provider::betas::{Betas, asked};
 use crate::provider::declaration::Declaration;
-use crate::provider::{Ask, Misconfigured, Provider, Settings};
+use crate::provider::{Ask, Edits, Misconfigured, Provider, Settings, Unfit};
 
 /// An upstream whose declaration says everything about it.
 #[derive(Debug)]
 pub struct Declared {
     /// What stands before the path of every operation, the version included.
     base: Box<str>,
+    /// The betas that it takes, where it does not take all.
+    betas: Option<Betas>,
     authorization: Authorization,
 }
 
@@ -27,6 +32,7 @@ impl Declared {
         };
         Ok(Box::new(Self {
             base: format!("{base}{version}").into(),
+            betas: declaration.betas.clone(),
             authorization: Authorization::fixed(declaration.scheme, settings.key.as_ref())?,
         }))
     }
@@ -38,6 +44,21 @@ impl Provider for Declared {
         let question = if ask.query.is_some() { "?" } else { "" };
         let query = ask.query.unwrap_or_default();
         format!("{}{operation}{question}{query}", self.base)
+    }
+
+    fn edits(&self, ask: &Ask<'_>, _: &[u8]) -> Result<Edits, Unfit> {
+        let betas = self.betas.as_ref();
+        Ok(Edits {
+            lost: betas
+                .map(|betas| betas.of(asked(ask.client)).1)
+                .unwrap_or_default(),
+            ..Edits::default()
+        })
+    }
+
+    fn headers(&self, ask: &Ask<'_>) -> Vec<(HeaderName, Option<HeaderValue>)> {
+        let betas = self.betas.as_ref();
+        betas.map(|betas| betas.header(ask.client)).into_iter().collect()
     }
 
     fn authorization(&self) -> &Authorization {

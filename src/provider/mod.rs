@@ -10,10 +10,11 @@
 //! - `registry`: all of them by label. `options`: what a provider must know besides its endpoint.
 //! - `authorize`: credentials that are the same for every request, and those that are leased and sign. `lending`: those
 //!   that clouds lend.
-//! - `path`: names in paths. `frames`: streams that are not server-sent events.
+//! - `betas`: which of Anthropic's betas an upstream takes. `path`: names in paths. `frames`: streams that are not server-sent events.
 
 pub mod authorize;
 pub mod bedrock;
+pub mod betas;
 pub mod declaration;
 pub mod declared;
 pub mod frames;

@@ -50,6 +50,15 @@ it without sending anything.
 
 ";
 
+const BETAS: &str = "
+## Betas
+
+What `anthropic-beta` names passes on to an upstream that speaks Messages, but for these, which refuse a request with a
+name that they do not know. They are told of the betas here; the others are dropped, and named in
+`x-tollgate-dropped`.
+
+";
+
 const LENT: &str = "
 ## Lent credentials
 
@@ -155,6 +164,18 @@ fn page(registry: &Registry) -> String {
     for declaration in registry.declarations() {
         if let Some(cloud) = declaration.cloud {
             writeln!(page, "- `{declaration}`: {}", cloud.as_str()).unwrap();
+        }
+    }
+    page.push_str(BETAS);
+    for declaration in registry.declarations() {
+        if let Some(betas) = &declaration.betas {
+            let renamed = betas
+                .renamed
+                .iter()
+                .map(|(name, there)| format!("`{name}` as `{there}`"));
+            let renamed: Vec<String> = renamed.collect();
+            let known = betas.known.join("`, `");
+            writeln!(page, "- `{declaration}`: `{known}`; {}", renamed.join(", ")).unwrap();
         }
     }
     page.push_str("\n## Options\n\nUnder `[upstream.options]`.\n\n");

@@ -1,11 +1,14 @@
 //! Claude on Google Vertex AI: Messages whose path names the model and whose body names the API's version.
 
+use std::borrow::Cow;
+
 use http::{HeaderName, HeaderValue};
 
 use crate::dialect::member;
 use crate::dialect::operation::Operation;
 use crate::dialect::raw::Members;
 use crate::provider::authorize::Authorization;
+use crate::provider::betas::{Betas, asked};
 use crate::provider::declaration::Declaration;
 use crate::provider::options::Options;
 use crate::provider::path::segment;
@@ -26,6 +29,8 @@ inventory::submit! { Code { label: "vertex", endpoint: Some(endpoint), open } }
 struct Vertex {
     /// The path of all models of the publisher.
     models: Box<str>,
+    /// The betas that its models take.
+    betas: Betas,
     /// The project that quota is charged to, where that is another one.
     quota_project: Option<HeaderValue>,
     authorization: Authorization,
@@ -55,12 +60,24 @@ fn open(declaration: &Declaration, settings: &Settings) -> Result<Box<dyn Provid
         options.word("project")?,
         options.word("location")?,
     );
+    let betas = declaration.betas.clone().unwrap_or_default();
     Ok(Box::new(Vertex {
         models: models.into(),
+        betas: betas.with(options.get("betas").unwrap_or_default()),
         quota_project: quota_project
             .map_err(|_| Misconfigured("option `quota_project` is no name of a project".to_owned()))?,
         authorization: Authorization::fixed(declaration.scheme, settings.key.as_ref())?,
     }))
+}
+
+impl Vertex {
+    /// The counter of tokens takes no betas at all.
+    fn betas(&self, ask: &Ask<'_>) -> Cow<'_, Betas> {
+        match ask.operation {
+            Operation::CountTokens => Cow::Owned(Betas::default()),
+            _ => Cow::Borrowed(&self.betas),
+        }
+    }
 }
 
 impl Provider for Vertex {
@@ -93,11 +110,17 @@ impl Provider for Vertex {
             let member = format!(r#""anthropic_version":"{version}""#);
             edits.insert(0, member::first(text, &member).ok_or_else(unfit)?);
         }
-        Ok(edits.into())
+        Ok(Edits {
+            splices: edits,
+            lost: self.betas(ask).of(asked(ask.client)).1,
+        })
     }
 
-    fn headers(&self, _: &Ask<'_>) -> Vec<(HeaderName, Option<HeaderValue>)> {
-        let mut headers = vec![(HeaderName::from_static("anthropic-version"), None)];
+    fn headers(&self, ask: &Ask<'_>) -> Vec<(HeaderName, Option<HeaderValue>)> {
+        let mut headers = vec![
+            (HeaderName::from_static("anthropic-version"), None),
+            self.betas(ask).header(ask.client),
+        ];
         if let Some(project) = &self.quota_project {
             headers.push((
                 HeaderName::from_static("x-goog-user-project"),

@@ -17,8 +17,8 @@ fn recorded(name: &str) -> Value {
     serde_json::from_str(&text).unwrap()
 }
 
-/// Sends this body to `/v1/messages` as Claude Code does, and returns what the upstream got.
-async fn sent(provider: &str, base: &str, more: &str, body: &Value) -> Received {
+/// Sends this body to `/v1/messages` as Claude Code does, and returns what the upstream got and what was dropped.
+async fn sent(provider: &str, base: &str, more: &str, body: &Value) -> (Received, Option<String>) {
     let text = json!({"type": "text", "text": anthropic_sim::TEXT});
     let sim = Upstream::start(move |got| anthropic_sim::says(&got.json(), std::slice::from_ref(&text))).await;
     let setup = Setup::new().each_upstream(more);
@@ -29,11 +29,15 @@ async fn sent(provider: &str, base: &str, more: &str, body: &Value) -> Received 
         .header("x-api-key", &key)
         .header("content-type", "application/json")
         .header("anthropic-version", "2023-06-01")
-        .header("anthropic-beta", "interleaved-thinking-2025-05-14");
+        .header(
+            "anthropic-beta",
+            "interleaved-thinking-2025-05-14,fast-mode-2026-02-01",
+        );
     let answer = gateway.call(&call).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     assert!(answer.text().contains("event: message_stop"), "{}", answer.text());
-    sim.last()
+    let dropped = answer.header("x-tollgate-dropped").map(str::to_owned);
+    (sim.last(), dropped)
 }
 
 #[tokio::test]
@@ -44,7 +48,7 @@ async fn vertex_gets_what_claude_code_sends_it() {
     members.shift_remove("anthropic_version");
     members.shift_insert(0, "model".to_owned(), "claude-sonnet-4-5@20250929".into());
     let options = "options = { project = \"proj\", location = \"us-east5\" }\n";
-    let got = sent("vertex", "/vertex", options, &body).await;
+    let (got, dropped) = sent("vertex", "/vertex", options, &body).await;
     assert_eq!(got.target(), recorded["path"].as_str().unwrap());
     assert_eq!(got.json(), recorded["body"]);
     let messages = r#""messages":["#.as_bytes();
@@ -60,16 +64,23 @@ async fn vertex_gets_what_claude_code_sends_it() {
         got.head.header("anthropic-beta"),
         Some("interleaved-thinking-2025-05-14")
     );
+    assert_eq!(dropped.as_deref(), Some("anthropic-beta:fast-mode-2026-02-01"));
 }
 
 #[tokio::test]
 async fn foundry_gets_what_claude_code_sends_it() {
     let recorded = recorded("foundry-messages.json");
     let body = &recorded["body"];
-    let got = sent("foundry", "/foundry", "", body).await;
+    let (got, dropped) = sent("foundry", "/foundry", "", body).await;
     assert_eq!(got.path(), recorded["path"].as_str().unwrap());
     assert_eq!(got.target(), "/foundry/v1/messages?beta=true");
     assert_eq!(got.body, body.to_string().into_bytes());
     assert_eq!(got.head.header("x-api-key"), Some(UPSTREAM_KEY));
     assert_eq!(got.head.header("anthropic-version"), Some("2023-06-01"));
+    assert_eq!(dropped, None);
+    let betas = got.head.header("anthropic-beta");
+    assert_eq!(
+        betas,
+        Some("interleaved-thinking-2025-05-14,fast-mode-2026-02-01")
+    );
 }

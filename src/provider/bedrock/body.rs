@@ -8,32 +8,14 @@ use http::HeaderMap;
 
 use crate::dialect::raw::{Members, Raw, put_string};
 use crate::dialect::splice::Splice;
+use crate::provider::betas::{Betas, asked};
 use crate::provider::{Edits, Lost, Unfit};
 
 /// The version of the Messages API on Bedrock.
 const VERSION: &str = "bedrock-2023-05-31";
 
-/// Betas that models on Bedrock know; any other fails the request.
-const BETAS: [&str; 12] = [
-    "computer-use-2024-10-22",
-    "computer-use-2025-01-24",
-    "computer-use-2025-11-24",
-    "token-efficient-tools-2025-02-19",
-    "interleaved-thinking-2025-05-14",
-    "output-128k-2025-02-19",
-    "context-1m-2025-08-07",
-    CONTEXT_MANAGEMENT,
-    "effort-2025-11-24",
-    TOOL_SEARCH,
-    "tool-examples-2025-10-29",
-    "fine-grained-tool-streaming-2025-05-14",
-];
-
 /// The beta without which Bedrock refuses `context_management`.
 const CONTEXT_MANAGEMENT: &str = "context-management-2025-06-27";
-
-/// What Bedrock calls Anthropic's `advanced-tool-use`.
-const TOOL_SEARCH: &str = "tool-search-tool-2025-10-19";
 
 /// Members that stand in the path or are written anew.
 const REWRITTEN: [&str; 4] = ["model", "stream", "anthropic_version", "anthropic_beta"];
@@ -48,8 +30,9 @@ const REFUSED: [&str; 6] = [
     "workspace_id",
 ];
 
-/// The edits that make a Messages request one of Bedrock; `more` are betas that the operator knows of.
-pub(super) fn edits(client: &HeaderMap, more: &[String], body: &[u8]) -> Result<Edits, Unfit> {
+/// The edits that make a Messages request one of Bedrock; `known` are the betas that its
+/// models take.
+pub(super) fn edits(client: &HeaderMap, known: &Betas, body: &[u8]) -> Result<Edits, Unfit> {
     let text = std::str::from_utf8(body).map_err(|_| Unfit("the body is not UTF-8".to_owned()))?;
     let whole = Raw::read(text);
     let (Some(whole), Some(request)) = (whole, whole.and_then(Raw::members)) else {
@@ -69,7 +52,7 @@ pub(super) fn edits(client: &HeaderMap, more: &[String], body: &[u8]) -> Result<
         text,
         edits: Edits::default(),
     };
-    let betas = editor.betas(client, more, &request);
+    let betas = editor.betas(client, known, &request);
     let managed = betas.iter().any(|beta| beta == CONTEXT_MANAGEMENT);
     for (name, _) in request.iter() {
         if REFUSED.contains(&name) || (name == "context_management" && !managed) {
@@ -124,42 +107,17 @@ impl Editor<'_> {
     }
 
     /// The betas of header and body that Bedrock knows, by its own names, each once.
-    fn betas(&mut self, client: &HeaderMap, more: &[String], request: &Members<'_>) -> Vec<String> {
-        let listed = client.get_all("anthropic-beta").iter();
-        let listed = listed
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','));
-        let mut asked: Vec<String> = listed.map(|beta| beta.trim().to_owned()).collect();
-        let written = request
-            .get("anthropic_beta")
-            .and_then(Raw::elements)
-            .unwrap_or_default();
-        asked.extend(
-            written
-                .into_iter()
-                .filter_map(|beta| beta.string().map(Cow::into_owned)),
-        );
-        let mut betas = Vec::new();
-        for beta in asked.into_iter().filter(|beta| !beta.is_empty()) {
-            let beta = if beta.starts_with("advanced-tool-use-") {
-                TOOL_SEARCH.to_owned()
-            } else {
-                beta
-            };
-            if !BETAS.contains(&beta.as_str()) && !more.contains(&beta) {
-                self.lost(format!("anthropic-beta:{beta}"), "Bedrock does not know it");
-            } else if !betas.contains(&beta) {
-                betas.push(beta);
-            }
-        }
-        betas
+    fn betas(&mut self, client: &HeaderMap, known: &Betas, request: &Members<'_>) -> Vec<String> {
+        let written = request.get("anthropic_beta").and_then(Raw::elements);
+        let written = written.unwrap_or_default().into_iter().filter_map(Raw::string);
+        let (taken, lost) = known.of(asked(client).into_iter().chain(written.map(Cow::into_owned)));
+        self.edits.lost.extend(lost);
+        taken
     }
 
     /// Where a value that was read from the text stands in it.
     fn place(&self, value: Raw<'_>) -> Range<usize> {
-        let start = value.text().as_ptr().addr();
-        let start = start.saturating_sub(self.text.as_ptr().addr());
-        start..start + value.text().len()
+        value.place_in(self.text.as_bytes()).unwrap_or_default()
     }
 
     /// What lies between the braces of an object.
@@ -243,13 +201,16 @@ mod tests {
 
     use super::*;
     use crate::dialect::splice::apply;
+    use crate::provider::registry::Registry;
 
     fn edited(betas: &str, body: &str) -> Result<(String, Vec<String>), String> {
         let mut client = HeaderMap::new();
         if !betas.is_empty() {
             client.insert("anthropic-beta", HeaderValue::from_str(betas).unwrap());
         }
-        let edits = edits(&client, &["new-beta".to_owned()], body.as_bytes()).map_err(|unfit| unfit.0)?;
+        let registry = Registry::collect().unwrap();
+        let known = registry.find("bedrock").unwrap().betas.clone().unwrap();
+        let edits = edits(&client, &known.with("new-beta"), body.as_bytes()).map_err(|unfit| unfit.0)?;
         let edited = apply(&Bytes::copy_from_slice(body.as_bytes()), &edits.splices).unwrap();
         let edited = String::from_utf8(edited.to_vec()).unwrap();
         serde_json::from_str::<Value>(&edited).unwrap();

@@ -17,6 +17,7 @@ use crate::dialect::operation::Operation;
 use crate::provider::authorize::{Authorization, Scheme};
 use crate::provider::bedrock::signing::{AccessKey, Signing};
 use crate::provider::bedrock::stream::EventStream;
+use crate::provider::betas::Betas;
 use crate::provider::declaration::Declaration;
 use crate::provider::frames::Frames;
 use crate::provider::lending::aws;
@@ -40,17 +41,17 @@ const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 #[derive(Debug)]
 struct Bedrock {
     base: Box<str>,
-    /// Betas that the operator knows the models to take.
-    betas: Vec<String>,
+    /// The betas that its models take.
+    betas: Betas,
     authorization: Authorization,
 }
 
 impl Bedrock {
-    fn open(_: &Declaration, settings: &Settings) -> Result<Box<dyn Provider>, Misconfigured> {
+    fn open(declaration: &Declaration, settings: &Settings) -> Result<Box<dyn Provider>, Misconfigured> {
         let authorization = authorization(settings)?;
-        let betas = settings.options.get("betas").unwrap_or_default().split(',');
+        let betas = declaration.betas.clone().unwrap_or_default();
         Ok(Box::new(Self {
-            betas: betas.map(|beta| beta.trim().to_owned()).collect(),
+            betas: betas.with(settings.options.get("betas").unwrap_or_default()),
             base: settings.endpoint.base_path().into(),
             authorization,
         }))

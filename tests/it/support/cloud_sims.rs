@@ -10,6 +10,15 @@ use crate::support::{anthropic_sim, openai_sim};
 /// Where all models of the simulated Vertex AI are.
 const MODELS: &str = "/v1/projects/proj/locations/us-east5/publishers/anthropic/models/";
 
+/// Betas that Claude on Vertex AI knows.
+const BETAS: [&str; 5] = [
+    "claude-code-20250219",
+    "context-management-2025-06-27",
+    "interleaved-thinking-2025-05-14",
+    "tool-search-tool-2025-10-19",
+    "web-search-2025-03-05",
+];
+
 /// Claude on Vertex AI: the path names the model and what is asked, the body the API's version.
 pub fn vertex(request: &Received) -> Script {
     let bearer = format!("Bearer {UPSTREAM_KEY}");
@@ -24,6 +33,12 @@ pub fn vertex(request: &Received) -> Script {
     let version = body["anthropic_version"].as_str();
     let versioned = matches!(version, Some("vertex-2023-10-16" | "2026-10-21"))
         && request.head.header("anthropic-version").is_none();
+    let betas = request.head.header("anthropic-beta");
+    let unknown = |beta: &str| model == "count-tokens" || !BETAS.contains(&beta);
+    if betas.is_some_and(|betas| betas.split(',').any(unknown)) {
+        // Unexpected value(s) for the `anthropic-beta` header.
+        return anthropic_sim::refuses(400);
+    }
     let counts = model == "count-tokens";
     let named = body.get("model").is_some();
     let streams = body["stream"] == true;
