@@ -1,12 +1,12 @@
 //! The command line: nouns, then verbs.
 //!
 //! Input: arguments. Output: text for people, or JSON with `--json`, and an exit code: 0 done, 1 failed,
-//! 2 wrong usage, 3 not found or in conflict, 4 the node cannot be reached; `cost reconcile` also 7 and 8.
+//! 2 wrong usage, 3 not found or in conflict, 4 the node cannot be reached; `cost reconcile` also 7 and 8, `scan` 9.
 //!
 //! Invariants: no command writes rows behind the back of a running node. Keys and tokens go to standard output
 //! alone, once.
 //!
-//! - [`root`]: the arguments as a whole. [`serve`], [`check`], [`demo`], [`ledger`], [`route`]: one verb each.
+//! - [`root`]: the arguments as a whole. [`serve`], [`check`], [`demo`], [`ledger`], [`route`], [`scan`]: one verb each.
 //! - [`cost`]: sums over the ledger, and its comparison with what providers say.
 //! - [`tenant`], [`user`], [`team`], [`role`], [`key`], [`token`]: one noun each.
 //! - [`admin_client`]: asks the running node. [`present`]: shows its answer.
@@ -19,6 +19,7 @@ pub mod cost;
 pub mod demo;
 pub mod ledger;
 pub mod route;
+pub mod scan;
 pub mod serve;
 
 pub mod admin_client;

@@ -7,7 +7,7 @@ use clap::{Parser, Subcommand};
 
 use crate::cli::admin_client::NotDone;
 use crate::cli::output::Output;
-use crate::cli::{Nouns, check, cost, demo, ledger, route, serve};
+use crate::cli::{Nouns, check, cost, demo, ledger, route, scan, serve};
 use crate::config::Config;
 use crate::config::source::Source;
 use crate::control::admin::peer::own_uid;
@@ -20,7 +20,7 @@ use crate::server::assemble;
     after_help = "Exit codes: 0 done, 1 failed, 2 wrong usage or configuration, 3 not found or in conflict, \
                         4 the node cannot be reached; serve and gateway also 5 requests were cut off at the \
                         deadline, 6 the ledger could not be written to its end; cost reconcile also 7 every difference has a \
-                        cause, 8 one has none."
+                        cause, 8 one has none; scan also 9 secrets were found."
 )]
 struct Root {
     /// Configuration file; `tollgate.toml` in the working directory where it exists, else the defaults.
@@ -54,6 +54,8 @@ enum Command {
     /// Explains routes.
     #[command(subcommand)]
     Route(route::Route),
+    /// Looks for secrets in files.
+    Scan(scan::Scan),
     #[command(flatten)]
     Nouns(Nouns),
 }
@@ -116,6 +118,7 @@ fn run(root: Root, output: &mut Output) -> Result<u8, Failed> {
         Command::Demo(demo) => demo::demo(&demo, source.data_dir.as_deref(), output),
         Command::Ledger(ledger) => ledger::ledger(&ledger, &load(&source)?, output),
         Command::Cost(cost) => return cost::cost(&cost, &load(&source)?, output),
+        Command::Scan(scan) => return scan::scan(&scan, &load(&source)?, output),
         Command::Route(route) => route::route(&route, &load(&source)?, output),
         Command::Nouns(nouns) => administer(nouns, &load(&source)?, output),
     }

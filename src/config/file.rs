@@ -241,8 +241,12 @@ pub struct Prices {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SecretRules {
-    /// A file of rules; empty for the shipped ones.
+    /// A file of rules beside the shipped ones; empty for none.
     pub file: PathBuf,
+    /// Whether the shipped rules apply.
+    pub shipped: bool,
+    /// Ids of rules that do not apply.
+    pub off: Vec<String>,
 }
 
 /// `[timeouts]`

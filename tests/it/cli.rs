@@ -288,3 +288,44 @@ async fn the_demo_prints_what_a_client_needs_and_answers() {
     demo.kill().unwrap();
     demo.wait().unwrap();
 }
+
+#[tokio::test]
+async fn scan_finds_what_requests_are_searched_for_and_prints_no_secret() {
+    let home = Home::new();
+    let token = ["gh", "p_zQWBuTSOoRi4A9spHcVY5ncnsDkxkJ", "0mLq17"].concat();
+    std::fs::create_dir(home.join("src")).unwrap();
+    home.write("src/a.txt", "nothing here\n");
+    home.write("src/b.txt", &format!("é line one\n  use {token} here\n"));
+    let rows = serde_json::json!({"id": "one", "parts": ["é ", &token[..9], &token[9..]]}).to_string()
+        + "\n"
+        + &serde_json::json!({"id": 2, "text": "nothing"}).to_string();
+    home.write("rows.jsonl", &rows);
+    let scan = async |arguments: &[&str]| {
+        let output = run(
+            &[&["--data", home.join("data").to_str().unwrap()], arguments].concat(),
+            &[],
+        )
+        .await;
+        assert!(!output.stdout.contains(&token[8..]), "{output:?}");
+        output
+    };
+    let folder = scan(&["scan", home.join("src").to_str().unwrap()]).await;
+    assert_eq!(folder.code, 9, "{folder:?}");
+    let place = home.join("src/b.txt").display().to_string();
+    assert_eq!(folder.stdout, format!("{place}:2:7: github-token\n"));
+    let clean = scan(&["scan", home.join("src/a.txt").to_str().unwrap()]).await;
+    assert_eq!((clean.code, clean.stdout.as_str()), (0, ""));
+    let lines = scan(&["scan", "--jsonl", home.join("rows.jsonl").to_str().unwrap()])
+        .await
+        .ok();
+    let expected = [
+        r#"{"id":"one","findings":[{"type":"github-token","start":3,"end":43}]}"#,
+        r#"{"id":2,"findings":[]}"#,
+    ];
+    assert_eq!(lines.stdout.lines().collect::<Vec<_>>(), expected);
+    let missing = scan(&["scan", home.join("nowhere").to_str().unwrap()]).await;
+    assert!(
+        missing.code == 1 && missing.stderr.contains("nowhere"),
+        "{missing:?}"
+    );
+}

@@ -197,7 +197,7 @@ async fn policies_prices_rules_and_secret_files_are_watched_too() {
         .write();
     home.write("upstream.key", "sk-first\n");
     home.write("prices.toml", &shipped("prices.toml"));
-    home.write("rules.toml", &shipped("secret-rules.toml"));
+    home.write("rules.toml", "# none yet\n");
     let gateway = Gateway::start(home, environment).await;
     let key = gateway.any_key().await;
     let hello = Call::messages(&key, &ask("hello, CANARY-70319426"));
@@ -224,13 +224,11 @@ async fn policies_prices_rules_and_secret_files_are_watched_too() {
 
     let rule =
         "\n[[rule]]\nid = \"canary\"\nkeywords = [\"CANARY-\"]\nregex = '(CANARY-[0-9]{8})'\nreach = 32\n";
-    gateway
-        .home
-        .write("rules.toml", &(shipped("secret-rules.toml") + rule));
+    gateway.home.write("rules.toml", rule);
     generation(&gateway, 3.0).await;
     used(403).await;
 
-    gateway.home.write("rules.toml", &shipped("secret-rules.toml"));
+    gateway.home.write("rules.toml", "# none again\n");
     generation(&gateway, 4.0).await;
     let forbid = "@id(\"nobody\")\nforbid(principal, action == Action::\"invoke\", resource);\n";
     gateway.home.write("policies/zz-of-this-test.cedar", forbid);

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::CompileError;
-use crate::config::file::Config;
+use crate::config::file::{Config, SecretRules};
 use crate::config::mistake::Mistake;
 use crate::config::price;
 use crate::pipeline::decide::policies::{Policies, PolicyMistake};
@@ -54,17 +54,24 @@ pub(super) fn policies(folder: &Path) -> Result<Policies, CompileError> {
     Policies::load(&files).map_err(placed)
 }
 
-/// The secret rules of a file, or the shipped ones.
-pub(super) fn detectors(file: &Path) -> Result<Detectors, CompileError> {
-    let made = if file.as_os_str().is_empty() {
-        Detectors::shipped()
+/// The secret rules of a file, the shipped ones, or both.
+///
+/// # Errors
+/// [`CompileError`] names the file, or what cannot be said without one.
+pub(super) fn detectors(rules: &SecretRules) -> Result<Detectors, CompileError> {
+    let own = match rules.file.as_os_str().is_empty() {
+        true => String::new(),
+        false => read("secret_rules.file", &rules.file)?,
+    };
+    let made = if rules.shipped {
+        Detectors::with_shipped(&own, &rules.off)
     } else {
-        Detectors::from_toml(&read("secret_rules.file", file)?)
+        Detectors::from_toml(&own)
     };
     made.map_err(|error| {
         let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}"));
         CompileError::Files(vec![Mistake {
-            file: file.to_owned(),
+            file: rules.file.clone(),
             line: 1,
             message: format!("{error}{}", cause.unwrap_or_default()),
         }])

@@ -11,6 +11,7 @@ use crate::gateway::snapshot::Snapshot;
 use crate::gateway::trusted::TrustedProxies;
 use crate::pipeline::admit::{self, RateLimit};
 use crate::pipeline::forward::engine::Deadlines;
+use crate::pipeline::inspect::secrets::Detectors;
 use crate::pipeline::record::prices::PriceTable;
 use crate::pipeline::route::guard::{self, Guards};
 use crate::pipeline::route::upstream;
@@ -102,7 +103,7 @@ pub fn compile(
     });
     let upstreams: Vec<Arc<upstream::Upstream>> = upstreams.map(Arc::new).collect();
     let policies = kept(governing::policies(&config.policy.directory), &mut errors);
-    let detectors = kept(governing::detectors(&config.secret_rules.file), &mut errors);
+    let detectors = kept(governing::detectors(&config.secret_rules), &mut errors);
     let prices = kept(governing::prices(config), &mut errors);
     let lines = kept(
         lines::compile(config, &opened, SystemClock.now()).map_err(CompileError::from),
@@ -153,6 +154,14 @@ pub fn compile(
 /// Every mistake in the price table.
 pub fn prices(config: &Config) -> Result<PriceTable, Mistakes> {
     governing::prices(config).map_err(|error| Mistakes(error.into_mistakes(config)))
+}
+
+/// What looks for secrets, for those who have no use for a whole snapshot.
+///
+/// # Errors
+/// What is wrong with the rules.
+pub fn detectors(config: &Config) -> Result<Detectors, Mistakes> {
+    governing::detectors(&config.secret_rules).map_err(|error| Mistakes(error.into_mistakes(config)))
 }
 
 fn kept<T>(made: Result<T, CompileError>, errors: &mut Vec<CompileError>) -> Option<T> {

@@ -56,7 +56,7 @@ fn reached(snapshot: &Snapshot, _: &Guards) -> String {
 }
 
 /// Keys, another value, and where it takes effect. `FILE` stands for a file or folder that the test writes.
-const TAKES_EFFECT: [(&str, &str, Shown); 38] = [
+const TAKES_EFFECT: [(&str, &str, Shown); 40] = [
     ("server.body_bytes_max", "\"1 MiB\"", |s, _| {
         format!("{:?}", s.intake)
     }),
@@ -79,7 +79,13 @@ const TAKES_EFFECT: [(&str, &str, Shown); 38] = [
         format!("{:?}", s.prices).len().to_string()
     }),
     ("secret_rules.file", "\"FILE/rules.toml\"", |s, _| {
-        format!("{:?}", s.detectors).len().to_string()
+        s.detectors.version().to_string()
+    }),
+    ("secret_rules.shipped", "false", |s, _| {
+        s.detectors.version().to_string()
+    }),
+    ("secret_rules.off", "[\"jwt\"]", |s, _| {
+        s.detectors.version().to_string()
     }),
     ("timeouts.connect", "\"77s\"", |s, _| format!("{:?}", s.deadlines)),
     ("timeouts.first_byte", "\"77s\"", |s, _| {

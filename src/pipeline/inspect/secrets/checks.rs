@@ -1,9 +1,22 @@
-//! Checks on candidates: checksums, and what only looks like a secret.
+//! Checks on candidates: checksums, and structure that a value of its kind has.
 
+use base64::Engine;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+
+use crate::pipeline::inspect::secrets::gate;
+use crate::pipeline::inspect::secrets::harmless::is_placeholder;
+use crate::pipeline::inspect::secrets::randomness::Makeup;
 use crate::pipeline::inspect::secrets::rule::Check;
 
-/// Equal or counting characters in a row that no random value has.
-const RUN_MIN: usize = 8;
+const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+    .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+    .with_decode_allow_trailing_bits(true);
+const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+/// Base64 characters of a value that are decoded to see its structure.
+const DECODED_MAX: usize = 1_024;
 
 /// Whether the check holds for a candidate.
 pub(super) fn holds(check: Check, value: &[u8]) -> bool {
@@ -21,6 +34,12 @@ pub(super) fn holds(check: Check, value: &[u8]) -> bool {
                 && value.iter().any(u8::is_ascii_lowercase)
                 && value.iter().any(u8::is_ascii_digit)
         }
+        Check::Random => Makeup::of(value).is_random(),
+        Check::Password => gate::is_password(value),
+        Check::NotPlaceholder => !is_placeholder(value),
+        Check::Jwt => is_jwt(value),
+        Check::UserPassword => decoded(&STANDARD, value).is_some_and(|text| is_user_password(&text)),
+        Check::Base64Text => decoded(&STANDARD, value).is_some_and(|text| !text.is_empty()),
     }
 }
 
@@ -43,55 +62,37 @@ pub(super) fn base62(number: u32) -> [u8; 6] {
     digits
 }
 
-/// Whether a value is documentation: named as an example, or with a run like `xxxxxxxx` or `12345678`.
-pub(super) fn is_example(value: &[u8]) -> bool {
-    value.ends_with(b"EXAMPLE") || value.ends_with(b"EXAMPLEKEY") || has_run(value, RUN_MIN)
+fn decoded(engine: &GeneralPurpose, value: &[u8]) -> Option<Vec<u8>> {
+    // Whole quanta, so that a cut end still decodes.
+    let length = value.len().min(DECODED_MAX) / 4 * 4;
+    let part = if value.len() <= DECODED_MAX {
+        value
+    } else {
+        value.get(..length)?
+    };
+    engine.decode(part).ok()
 }
 
-/// Whether so many characters in a row repeat or count up.
-pub(super) fn has_run(value: &[u8], length: usize) -> bool {
-    [0u8, 1].iter().any(|step| {
-        let mut run = 1;
-        value.windows(2).any(|pair| {
-            let goes_on = matches!(pair, [a, b] if a.checked_add(*step) == Some(*b));
-            run = if goes_on { run + 1 } else { 1 };
-            run >= length
-        })
+/// RFC 7519: the first part is a JSON object that names the algorithm.
+fn is_jwt(value: &[u8]) -> bool {
+    let header = value.split(|byte| *byte == b'.').next().unwrap_or_default();
+    let Some(json) = decoded(&URL_SAFE, header) else {
+        return false;
+    };
+    let header: Option<serde_json::Value> = serde_json::from_slice(&json).ok();
+    header.is_some_and(|header| {
+        header.get("alg").is_some() || header.get("enc").is_some() || header.get("typ").is_some()
     })
 }
 
-/// Whether a password stands for one: a variable, a template, a mask, a word that means "password".
-pub(super) fn is_placeholder(password: &[u8]) -> bool {
-    const WORDS: [&str; 22] = [
-        "pass",
-        "passwd",
-        "password",
-        "pwd",
-        "pw",
-        "secret",
-        "changeme",
-        "change-me",
-        "change_me",
-        "example",
-        "yourpassword",
-        "your-password",
-        "your_password",
-        "mypassword",
-        "my-password",
-        "my_password",
-        "placeholder",
-        "redacted",
-        "hidden",
-        "token",
-        "test",
-        "foobar",
-    ];
-    const STARTS: [&[u8]; 9] = [b"$", b"<", b"{", b"%(", b"%s", b"[", b"*", b"...", b"#{"];
-    let few = password.iter().all(|byte| Some(byte) == password.first());
-    few || STARTS.iter().any(|start| password.starts_with(start))
-        || WORDS
-            .iter()
-            .any(|word| word.as_bytes().eq_ignore_ascii_case(password))
-        || password.contains(&b'{') && password.contains(&b'}')
-        || has_run(password, RUN_MIN)
+/// RFC 7617: `user:password`, and the password is one.
+fn is_user_password(text: &[u8]) -> bool {
+    let colon = text.iter().position(|byte| *byte == b':');
+    let Some((user, password)) = colon.and_then(|colon| text.split_at_checked(colon)) else {
+        return false;
+    };
+    let password = password.get(1..).unwrap_or_default();
+    let printable = text.iter().all(|byte| !byte.is_ascii_control());
+    let long = password.len() >= 3 || password.is_empty() && user.len() >= 16;
+    printable && long && !is_placeholder(password) && text != b"Aladdin:open sesame"
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use memchr::memmem;
 
-use crate::pipeline::inspect::secrets::checks::is_placeholder;
+use crate::pipeline::inspect::secrets::harmless::is_placeholder;
 
 /// Bytes between `-----BEGIN` and `PRIVATE KEY` at most.
 const PEM_LABEL_MAX: usize = 48;
@@ -66,12 +66,23 @@ fn end_line(text: &[u8]) -> usize {
     };
     // In a quoted block the line end is written out, and belongs to the key.
     let behind = after.get(place + 5..).unwrap_or_default();
-    let ends = [br"\r\n".as_slice(), br"\n"];
-    let written = ends
-        .into_iter()
-        .find(|end| behind.starts_with(end))
-        .map_or(0, <[u8]>::len);
+    let escapes = run(behind, |c| c == b'\\');
+    let written = match behind.get(escapes) {
+        Some(b'n') if escapes > 0 => escapes + 1,
+        Some(b'r') if escapes > 0 => escapes + 1 + end_of_line(behind.get(escapes + 1..).unwrap_or_default()),
+        _ => 0,
+    };
     9 + place + 5 + written
+}
+
+/// The length of a written line feed.
+fn end_of_line(text: &[u8]) -> usize {
+    let escapes = run(text, |c| c == b'\\');
+    if escapes > 0 && text.get(escapes) == Some(&b'n') {
+        escapes + 1
+    } else {
+        0
+    }
 }
 
 const fn is_key(byte: u8) -> bool {

@@ -60,7 +60,10 @@ fn finds_each_kind_of_token() {
         "github-fine-grained-pat",
         format!("github{}_{}_{}", "_pat", b62(22, 1), b62(59, 2)),
     );
-    check_one("anthropic-key", format!("sk-{}-{}AA", "ant-api03", b62(93, 4)));
+    check_one(
+        "anthropic-api-key",
+        format!("sk-{}-{}AA", "ant-api03", b62(93, 4)),
+    );
     check_one(
         "openai-key",
         format!("sk-{}{}{}{}", "proj-", b62(74, 5), "T3Blbk", "FJ") + &b62(74, 6),
@@ -218,9 +221,38 @@ fn work_is_bounded_whatever_the_text() {
 fn the_budget_is_one_per_body() {
     let detectors = Detectors::shipped().unwrap();
     let mut scan = detectors.scan();
-    let text = "AKIA ".repeat(200_000);
+    // Each of these could begin a token, so that each costs a look at some hundred bytes.
+    let text = "hvs.".repeat(4_000);
     let outcomes: Vec<bool> = (0..6).map(|_| scan.text(text.as_bytes()).is_ok()).collect();
-    assert_eq!(outcomes, [true, true, true, true, false, false]);
+    assert_eq!(outcomes, [true, true, true, false, false, false]);
+}
+
+#[test]
+fn twice_the_text_is_at_most_twice_the_work() {
+    let detectors = Detectors::shipped().unwrap();
+    let work = |unit: &str, bytes: usize| {
+        let mut scan = detectors.scan();
+        scan.text(unit.repeat(bytes / unit.len()).as_bytes()).ok();
+        scan.pattern_bytes()
+    };
+    for unit in [
+        "AKIA",
+        "hvs.",
+        "eyJ",
+        "password=",
+        "password is ",
+        "kind: Secret\n",
+        "mysql -p ",
+        "://a:b@",
+        "\\\"",
+        "\\/",
+        "cookie: ",
+        "key",
+        "Bearer ",
+    ] {
+        let (once, twice) = (work(unit, 20_000), work(unit, 40_000));
+        assert!(twice <= once * 2 + 16_384, "{unit}: {once} then {twice}");
+    }
 }
 
 #[test]
@@ -235,10 +267,61 @@ fn mistakes_in_rules_are_named() {
         assert!(words.contains(message), "{words}");
     };
     check("keywords = [\"abc\"]\nregex = '('\nreach = 9", "does not compile");
-    check("keywords = [\"abc\"]\nregex = 'abc'\nreach = 9", "group 1");
-    check("keywords = [\"abc\"]\nregex = '(abc)'", "reach");
     check("keywords = [\"ab\"]\nregex = '(abc)'\nreach = 9", "3 bytes");
     check("regex = '(abc)'\nreach = 9", "near");
-    check("keywords = [\"abc\"]", "regex or a shape");
+    check("keywords = [\"abc\"]", "give one of regex");
+    check("labels = [\"Abc\"]\nvalue = 'x{8}'", "lower case");
+    check(
+        "keywords = [\"abc\"]\nregex = 'abc[0-9]{9}'\nyes = 'abc{dig:8}'",
+        "is not found",
+    );
+    check(
+        "keywords = [\"abc\"]\nregex = 'abc[0-9]{9}'\nno = 'abc{dig:9}'",
+        "is taken for a secret",
+    );
     check("keywords = [\"abc\"]\nshape = \"pem\"\ncolour = 1", "colour");
+}
+
+#[test]
+fn every_rule_finds_its_true_case_and_leaves_its_false_one() {
+    let detectors = Detectors::shipped().unwrap();
+    assert!(detectors.kinds().len() >= 150, "{}", detectors.kinds().len());
+    detectors.check(usize::MAX).unwrap();
+    let without: Vec<&str> = detectors
+        .texts()
+        .iter()
+        .filter(|rule| {
+            (rule.yes.is_none() || rule.no.is_none() || rule.name.is_empty()) && !rule.is_beside_another()
+        })
+        .map(|rule| rule.id.as_str())
+        .collect();
+    assert_eq!(without, [""; 0], "without a name or cases");
+}
+
+#[test]
+fn rules_of_ones_own_stand_beside_the_shipped_ones_and_some_are_off() {
+    let own = "[[rule]]\nid = \"badge\"\nkeywords = [\"BADGE-\"]\nregex = 'BADGE-[0-9]{8}'\nyes = 'BADGE-{dig:8}'\nno = 'BADGE-12'\n";
+    let detectors = Detectors::with_shipped(own, &["github-token".to_owned()]).unwrap();
+    let text = format!("BADGE-70319426 {} {}", github(), aws_id());
+    let found = detectors.scan().text(text.as_bytes()).unwrap();
+    let kinds: Vec<&str> = found.iter().map(|m| m.kind.as_str()).collect();
+    assert_eq!(kinds, ["badge", "aws-access-key-id"]);
+    assert_ne!(detectors.version(), Detectors::shipped().unwrap().version());
+    let unknown = Detectors::with_shipped("", &["no-such-rule".to_owned()]).unwrap_err();
+    assert!(unknown.to_string().contains("no-such-rule"));
+}
+
+#[test]
+fn a_secret_escaped_again_is_found_where_it_stands() {
+    let token = github();
+    let coded = token.replace('_', "\\u005f");
+    check(&format!("{{\"a\": \"x {coded}\"}}"), &[("github-token", &coded)]);
+    let deep = token.replace('_', "\\\\u005f");
+    check(&format!("\"\\\"{deep}\\\"\""), &[("github-token", &deep)]);
+    check(&format!("line\\n{token}\\nnext"), &[("github-token", &token)]);
+    let secret = aws_secret().replace('/', "\\/");
+    check(
+        &format!("{{\"SecretAccessKey\":\"{secret}\"}}"),
+        &[("aws-secret-access-key", &secret)],
+    );
 }

@@ -1,74 +1,48 @@
-//! The shared corpus, where it lies beside the repository, and captured requests.
-
-use std::path::PathBuf;
+//! The corpus of secrets and of what only looks like one (`tests/corpus/secrets/README.md`), and captured requests.
 
 use super::*;
-
-/// The corpus's types that the shipped rules claim to know.
-const CLAIMED: [&str; 25] = [
-    "anthropic_api_key",
-    "aws_access_key_id",
-    "aws_secret_access_key",
-    "aws_temp_access_key_id",
-    "gcp_service_account",
-    "github_app_installation",
-    "github_fine_grained_pat",
-    "github_pat_classic",
-    "google_api_key",
-    "http_basic_url",
-    "mongodb_url",
-    "mysql_url",
-    "npm_token",
-    "openai_legacy_key",
-    "openai_project_key",
-    "openssh_private_key",
-    "pem_pkcs8_private_key",
-    "pem_rsa_private_key",
-    "postgres_url",
-    "redis_url",
-    "slack_bot_token",
-    "slack_webhook",
-    "stripe_live_secret",
-    "slack_token",
-    "stripe_restricted_key",
-];
-
-/// A file or folder beside the repository, if it is there.
-fn shared(path: &str) -> Option<PathBuf> {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
-    ["../shared", "../../shared"]
-        .iter()
-        .map(|shared| root.join(shared).join(path))
-        .find(|path| path.exists())
-}
+use crate::pipeline::inspect::secrets::Match;
 
 struct Row {
     id: String,
     kind: String,
-    secret: bool,
+    label: Label,
     text: String,
-    span: Option<(usize, usize)>,
+}
+
+enum Label {
+    /// Where the secret stands, in bytes.
+    Secret(usize, usize),
+    Clean,
+    /// Shaped like a token, with a wrong checksum.
+    BadChecksum,
 }
 
 fn rows() -> Vec<Row> {
-    let Some(path) = shared("corpora/secrets/shared.jsonl") else {
-        return Vec::new();
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/corpus/secrets/shared.jsonl");
+    let text = std::fs::read_to_string(file).unwrap();
+    let row = |line: &str| {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let part = |part: &Value| part.as_str().unwrap().to_owned();
+        let place = |n: usize| usize::try_from(row["span"][n].as_u64().unwrap()).unwrap();
+        Row {
+            id: part(&row["id"]),
+            kind: part(&row["type"]),
+            label: match (row["label"].as_str(), row.get("strict")) {
+                (Some("secret"), _) => Label::Secret(place(0), place(1)),
+                (_, None) => Label::Clean,
+                (_, Some(_)) => Label::BadChecksum,
+            },
+            text: row["parts"].as_array().unwrap().iter().map(part).collect(),
+        }
     };
-    let text = std::fs::read_to_string(path).unwrap();
-    text.lines()
-        .map(|line| {
-            let row: Value = serde_json::from_str(line).unwrap();
-            let part = |part: &Value| part.as_str().unwrap().to_owned();
-            let place = |n: usize| usize::try_from(row["span"][n].as_u64().unwrap()).unwrap();
-            Row {
-                id: part(&row["id"]),
-                kind: part(&row["type"]),
-                secret: row["label"] == "secret",
-                text: row["parts"].as_array().unwrap().iter().map(part).collect(),
-                span: row["span"].is_array().then(|| (place(0), place(1))),
-            }
-        })
-        .collect()
+    text.lines().map(row).collect()
+}
+
+/// The text as it stands inside a JSON string.
+fn escaped(text: &str) -> String {
+    let quoted = Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
 }
 
 fn as_tool_result(text: &str) -> Value {
@@ -77,67 +51,122 @@ fn as_tool_result(text: &str) -> Value {
     )
 }
 
-#[test]
-fn secrets_of_known_types_never_go_on() {
-    let mut missed = Vec::new();
-    for row in rows()
-        .iter()
-        .filter(|row| row.secret && CLAIMED.contains(&&*row.kind))
-    {
-        let (start, end) = row.span.unwrap();
-        let secret = &row.text.as_bytes()[start..end];
-        let inspection = inspected(&as_tool_result(&row.text));
-        let clean: Value = serde_json::from_slice(&redacted(&inspection)).unwrap();
-        let clean = clean["messages"][0]["content"][0]["content"]
-            .as_str()
-            .unwrap()
-            .to_owned();
-        let covered =
-            !inspection.findings().is_empty() && memchr::memmem::find(clean.as_bytes(), secret).is_none();
-        let newest = inspected(&request(json!([{ "role": "user", "content": row.text }])));
-        if !covered || newest.blocked().is_none() {
-            missed.push(format!("{} {}", row.id, row.kind));
+#[derive(Default)]
+struct Score {
+    secrets: usize,
+    found: usize,
+    covered: usize,
+    false_alarms: usize,
+    bad_checksums: usize,
+    bytes_too_many: usize,
+    wrong: Vec<String>,
+}
+
+impl Score {
+    fn count(&mut self, row: &Row, span: Option<(usize, usize)>, found: &[Match<'_>]) {
+        let overlap = |m: &Match<'_>, (start, end): (usize, usize)| {
+            m.range.end.min(end).saturating_sub(m.range.start.max(start))
+        };
+        let wrong = |what: &str| format!("{what} {} {}: {:?}", row.id, row.kind, found);
+        match (&row.label, span) {
+            (Label::Secret(..), Some(span)) => {
+                let length = span.1 - span.0;
+                self.secrets += 1;
+                if found.iter().any(|m| overlap(m, span) * 10 >= length * 8) {
+                    self.found += 1;
+                } else {
+                    self.wrong.push(wrong("missed"));
+                }
+                self.covered += usize::from(found.iter().map(|m| overlap(m, span)).sum::<usize>() == length);
+                self.bytes_too_many += found
+                    .iter()
+                    .map(|m| m.range.len() - overlap(m, span))
+                    .sum::<usize>();
+            }
+            (Label::Clean, _) if !found.is_empty() => {
+                self.false_alarms += 1;
+                self.wrong.push(wrong("false alarm"));
+            }
+            (Label::BadChecksum, _) if !found.is_empty() => {
+                self.bad_checksums += 1;
+                self.wrong.push(wrong("bad checksum"));
+            }
+            _ => {}
         }
     }
-    assert_eq!(missed, [""; 0]);
+
+    /// Prints the line that `scripts/check --corpora` shows, and holds the targets.
+    #[expect(clippy::cast_precision_loss, reason = "counts of rows are small")]
+    fn hold(&self, form: &str) {
+        let share = |part: usize, whole: usize| part as f64 / whole as f64;
+        let (recall, precision) = (
+            share(self.found, self.secrets),
+            share(self.found, self.found + self.false_alarms),
+        );
+        println!(
+            "{form:<28} recall {recall:.3}  precision {precision:.3}  covered {}/{}  bad checksums {}  bytes too many {}",
+            self.covered, self.found, self.bad_checksums, self.bytes_too_many
+        );
+        assert!(recall >= 0.97 && precision >= 0.98, "{:#?}", self.wrong);
+        assert_eq!(self.bad_checksums, 0, "{:#?}", self.wrong);
+    }
+}
+
+/// Scores the corpus with each text put through `form`.
+fn score(name: &str, form: impl Fn(&str) -> String) {
+    let detectors = Detectors::shipped().unwrap();
+    let mut score = Score::default();
+    for row in rows() {
+        let span = match row.label {
+            Label::Secret(start, end) => Some((form(&row.text[..start]).len(), form(&row.text[..end]).len())),
+            _ => None,
+        };
+        let text = form(&row.text);
+        score.count(&row, span, &detectors.scan().text(text.as_bytes()).unwrap());
+    }
+    score.hold(name);
 }
 
 #[test]
-fn redaction_covers_the_span_and_little_else() {
-    for row in rows()
-        .iter()
-        .filter(|row| row.secret && CLAIMED.contains(&&*row.kind))
-    {
-        let (start, end) = row.span.unwrap();
-        let detectors = Detectors::shipped().unwrap();
-        let found = detectors.scan().text(row.text.as_bytes()).unwrap();
-        let covers = found.iter().any(|m| m.range.start <= start && end <= m.range.end);
-        assert!(
-            covers,
-            "{} {}: {:?} for {start}..{end}",
-            row.id,
-            row.kind,
-            found.iter().map(|m| &m.range).collect::<Vec<_>>()
-        );
-        let extra: usize = found.iter().map(|m| m.range.len()).sum::<usize>() - (end - start);
-        assert!(extra <= 64, "{} {}: {extra} bytes too many", row.id, row.kind);
-    }
+fn corpus_as_it_is() {
+    score("as it is", str::to_owned);
 }
 
 #[test]
-fn clean_texts_pass_unchanged() {
-    let mut alarms = Vec::new();
-    for row in rows().iter().filter(|row| !row.secret) {
-        let inspection = inspected(&as_tool_result(&row.text));
-        for finding in inspection.findings() {
-            alarms.push(format!("{} {} taken for {}", row.id, row.kind, finding.kind));
+fn corpus_escaped_once() {
+    score("escaped once", escaped);
+}
+
+#[test]
+fn corpus_escaped_twice() {
+    score("escaped twice", |text| escaped(&escaped(text)));
+}
+
+#[test]
+fn secrets_of_the_corpus_never_go_on() {
+    let detectors = Detectors::shipped().unwrap();
+    let look = |body: &Value| inspect(good(body), &detectors, &Actions::SHIPPED, &key(1));
+    let mut gone_on = Vec::new();
+    for row in rows() {
+        let newest = look(&request(json!([{ "role": "user", "content": row.text }])));
+        let result = look(&as_tool_result(&row.text));
+        match row.label {
+            Label::Secret(start, end) => {
+                let clean: Value = serde_json::from_slice(&redacted(&result)).unwrap();
+                let clean = clean["messages"][0]["content"][0]["content"].as_str().unwrap();
+                if newest.blocked().is_none() || clean.contains(&row.text[start..end]) {
+                    gone_on.push(format!("{} {}", row.id, row.kind));
+                }
+            }
+            Label::Clean | Label::BadChecksum => assert_eq!(
+                (newest.blocked(), result.splices()),
+                (None, &[][..]),
+                "{}",
+                row.id
+            ),
         }
-        assert_eq!(
-            inspected(&request(json!([{ "role": "user", "content": row.text }]))).blocked(),
-            None
-        );
     }
-    assert_eq!(alarms, [""; 0]);
+    assert_eq!(gone_on, [""; 0]);
 }
 
 #[test]
