@@ -138,7 +138,11 @@ fn credentials(upstream: &Upstream, mistakes: &mut Collector<'_>) {
             span,
             "credentials = \"platform\" needs no key: remove api_key_secret, or credentials",
         ),
-        (Credentials::Platform, None) => {}
+        (Credentials::Exchange, None) => mistakes.add(
+            span,
+            "credentials = \"exchange\" exchanges a credential: name it by api_key_secret",
+        ),
+        (Credentials::Platform, None) | (Credentials::Exchange, Some(_)) => {}
     }
 }
 

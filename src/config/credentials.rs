@@ -8,6 +8,8 @@ use serde::Deserialize;
 pub enum Credentials {
     /// By what this machine is: its role, its identity. Metadata services are asked.
     Platform,
+    /// In exchange for what `api_key_secret` names, at a token endpoint.
+    Exchange,
 }
 
 /// Those of these environment variables that are set, with their values.

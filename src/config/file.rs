@@ -342,7 +342,7 @@ pub struct Upstream {
     pub options: BTreeMap<String, String>,
     /// The name of its credential under `[secrets]`; none for upstreams that want none.
     pub api_key_secret: Option<Spanned<String>>,
-    /// Who lends its credential; nobody where absent.
+    /// On what grounds a cloud lends its credential; the key itself is sent where absent.
     pub credentials: Option<Spanned<Credentials>>,
     /// Whether it gets `traceparent` and `tracestate`; not, where absent.
     pub trace_context: Option<bool>,

@@ -103,6 +103,48 @@ impl Container {
     }
 }
 
+/// The identity endpoint of Azure's application platform (App Service, Functions, Container Apps).
+#[derive(Clone, Debug)]
+pub struct AppService {
+    at: SocketAddr,
+    path: Box<str>,
+    header: Secret<String>,
+}
+
+/// An environment variable leads to no identity endpoint of an application.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not an address at which applications find their identity")]
+pub struct NotAnAppService;
+
+impl AppService {
+    /// What `IDENTITY_ENDPOINT` says, with the value of `IDENTITY_HEADER`: a sidecar on this machine or on its link,
+    /// which is none of the metadata services.
+    ///
+    /// # Errors
+    /// [`NotAnAppService`]
+    pub fn new(uri: &str, header: &str) -> Result<Self, NotAnAppService> {
+        let rest = uri.strip_prefix("http://").ok_or(NotAnAppService)?;
+        let (authority, path) = rest.split_at(rest.find('/').ok_or(NotAnAppService)?);
+        if !path.trim_end_matches('/').eq_ignore_ascii_case("/msi/token") {
+            return Err(NotAnAppService);
+        }
+        let at = loopback(authority).or_else(|| sidecar(authority));
+        Ok(Self {
+            at: at.ok_or(NotAnAppService)?,
+            path: path.into(),
+            header: Secret::new(header.to_owned()),
+        })
+    }
+}
+
+/// A link-local address with a port, outside of the networks of metadata services (169.254.169.0/24, 169.254.170.0/24).
+fn sidecar(authority: &str) -> Option<SocketAddr> {
+    let address: std::net::SocketAddrV4 = authority.parse().ok()?;
+    let [_, _, third, _] = address.ip().octets();
+    let is_sidecar = address.ip().is_link_local() && !matches!(third, 169 | 170);
+    is_sidecar.then_some(SocketAddr::V4(address))
+}
+
 /// The address of `127.0.0.1:PORT`, `[::1]:PORT` or `localhost:PORT`.
 fn loopback(authority: &str) -> Option<SocketAddr> {
     let literal = match authority.strip_prefix("localhost") {
@@ -137,6 +179,24 @@ pub enum Question<'a> {
         at: &'a Container,
         /// What proves the container to be itself.
         authorization: Option<&'a Secret<String>>,
+    },
+    /// The token of the machine's service account on Google Cloud.
+    GoogleToken,
+    /// The token of the machine's managed identity on Azure.
+    AzureToken {
+        /// What it is for.
+        resource: &'a str,
+        /// Which identity, where there are several.
+        client_id: Option<&'a str>,
+    },
+    /// The token of an application's managed identity on Azure.
+    AzureAppToken {
+        /// Where.
+        at: &'a AppService,
+        /// What it is for.
+        resource: &'a str,
+        /// Which identity, where there are several.
+        client_id: Option<&'a str>,
     },
 }
 
@@ -207,6 +267,27 @@ impl PlatformClient {
                 };
                 (address, at.path.to_string())
             }
+            Question::GoogleToken => {
+                put("metadata-flavor", "Google")?;
+                (self.0.instance, GOOGLE_TOKEN.to_owned())
+            }
+            Question::AzureToken { resource, client_id } => {
+                put("metadata", "true")?;
+                let query = azure_query("2018-02-01", resource, *client_id)?;
+                (
+                    self.0.instance,
+                    format!("/metadata/identity/oauth2/token?{query}"),
+                )
+            }
+            Question::AzureAppToken {
+                at,
+                resource,
+                client_id,
+            } => {
+                put("x-identity-header", at.header.expose())?;
+                let query = azure_query("2019-08-01", resource, *client_id)?;
+                (at.at, format!("{}?{query}", at.path))
+            }
         };
         let asked = Asked {
             method,
@@ -220,6 +301,20 @@ impl PlatformClient {
 
 /// Where AWS names the roles of an instance.
 const AWS_ROLES: &str = "/latest/meta-data/iam/security-credentials/";
+
+/// Where Google Cloud has the token of the machine's service account.
+const GOOGLE_TOKEN: &str = "/computeMetadata/v1/instance/service-accounts/default/token";
+
+/// What Azure is asked for. Neither value may end the one before it.
+fn azure_query(version: &str, resource: &str, client_id: Option<&str>) -> Result<String, NoAnswer> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~:/".contains(&byte);
+    let mut values = std::iter::once(resource).chain(client_id);
+    if !values.all(|value| value.bytes().all(plain)) {
+        return Err(NoAnswer::Unwritable);
+    }
+    let client_id = client_id.map_or_else(String::new, |id| format!("&client_id={id}"));
+    Ok(format!("api-version={version}&resource={resource}{client_id}"))
+}
 
 /// The name of a role in a path (IAM: letters, digits and `+=,.@_-`).
 fn role_name(name: &str) -> Result<&str, NoAnswer> {
@@ -281,6 +376,29 @@ mod tests {
         let client = PlatformClient::new(places);
         let at = client.address(&Question::AwsSession);
         assert_eq!(at, "http://169.254.169.254:80/latest/api/token");
+    }
+
+    #[test]
+    fn applications_find_their_identity_beside_them() {
+        for good in [
+            "http://127.0.0.1:41741/MSI/token/",
+            "http://localhost:12356/msi/token",
+            "http://169.254.129.2:8081/msi/token",
+        ] {
+            assert!(AppService::new(good, "h").is_ok(), "{good}");
+        }
+        for bad in [
+            "http://169.254.169.254/msi/token",
+            "http://169.254.169.254:80/msi/token",
+            "http://169.254.170.2:80/msi/token",
+            "http://10.0.0.1:80/msi/token",
+            "http://127.0.0.1:1/metadata/identity/oauth2/token",
+            "https://127.0.0.1:1/msi/token",
+        ] {
+            assert!(AppService::new(bad, "h").is_err(), "{bad}");
+        }
+        assert!(azure_query("v", "https://ai.azure.com", Some("4711")).is_ok());
+        assert!(azure_query("v", "https://ai.azure.com&x=y", None).is_err());
     }
 
     #[test]

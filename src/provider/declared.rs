@@ -6,6 +6,7 @@ use crate::dialect::Dialect;
 use crate::provider::authorize::Authorization;
 use crate::provider::betas::{Betas, asked};
 use crate::provider::declaration::Declaration;
+use crate::provider::lending;
 use crate::provider::{Ask, Edits, Misconfigured, Provider, Settings, Unfit};
 
 /// An upstream whose declaration says everything about it.
@@ -33,7 +34,7 @@ impl Declared {
         Ok(Box::new(Self {
             base: format!("{base}{version}").into(),
             betas: declaration.betas.clone(),
-            authorization: Authorization::fixed(declaration.scheme, settings.key.as_ref())?,
+            authorization: lending::authorization(declaration, settings)?,
         }))
     }
 }

@@ -10,6 +10,7 @@ use crate::dialect::raw::Members;
 use crate::provider::authorize::Authorization;
 use crate::provider::betas::{Betas, asked};
 use crate::provider::declaration::Declaration;
+use crate::provider::lending;
 use crate::provider::options::Options;
 use crate::provider::path::segment;
 use crate::provider::registry::Code;
@@ -66,7 +67,7 @@ fn open(declaration: &Declaration, settings: &Settings) -> Result<Box<dyn Provid
         betas: betas.with(options.get("betas").unwrap_or_default()),
         quota_project: quota_project
             .map_err(|_| Misconfigured("option `quota_project` is no name of a project".to_owned()))?,
-        authorization: Authorization::fixed(declaration.scheme, settings.key.as_ref())?,
+        authorization: lending::authorization(declaration, settings)?,
     }))
 }
 

@@ -27,6 +27,7 @@ pub fn of(config: &Config, upstream: &Upstream) -> Result<Option<Lending>, NoLin
             client: PlatformClient::new(Places::FIXED),
             environment: Environment::new(credentials::variables(&VARIABLES)),
         },
+        Credentials::Exchange => Grounds::Exchange,
     };
     Ok(Some(Lending {
         services: Arc::new(services(config, upstream)?),

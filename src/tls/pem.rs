@@ -3,11 +3,12 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::types::clock::Timestamp;
+use crate::types::secret::Secret;
 
 /// The largest PEM file that is read, in bytes.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -93,6 +94,12 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, BadMaterial> {
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
     Ok(bytes)
+}
+
+/// The private key in a text, as DER bytes. Whoever takes them must not let them out.
+pub fn private_key(text: &str) -> Option<Secret<Vec<u8>>> {
+    let key = PrivateKeyDer::from_pem_slice(text.as_bytes()).ok()?;
+    Some(Secret::new(key.secret_der().to_vec()))
 }
 
 /// Every certificate of a file, at least one.

@@ -5,10 +5,13 @@
 //! credential that is used after its end, a metadata service without `credentials = "platform"`.
 //!
 //! - `cache`: what was lent is kept, renewed ahead of its end, and fetched once for all who wait.
-//! - `aws`: roles of instances, containers and web identities.
+//! - `aws`: roles of instances, containers and web identities. `google`, `azure`: access tokens, which `oauth` reads.
 
 pub mod aws;
+mod azure;
 pub mod cache;
+mod google;
+mod oauth;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,9 +24,11 @@ use tokio::io::AsyncReadExt as _;
 use crate::egress::exchange::{NoAnswer, Told};
 use crate::egress::platform::PlatformClient;
 use crate::egress::service::ServiceClient;
-use crate::provider::Misconfigured;
-use crate::provider::authorize::Unauthorized;
+use crate::provider::authorize::{Authorization, Unauthorized};
+use crate::provider::declaration::Declaration;
+use crate::provider::{Misconfigured, Settings};
 use crate::types::clock::Clock;
+use crate::types::destination::Destination;
 use crate::types::secret::Secret;
 
 /// The largest file of a token that is read, in bytes.
@@ -35,6 +40,10 @@ const TOKEN_BYTES_MAX: u64 = 64 * 1024;
 pub enum Cloud {
     /// Amazon Web Services.
     Aws,
+    /// Google Cloud.
+    Google,
+    /// Microsoft Azure.
+    Azure,
 }
 
 impl Cloud {
@@ -42,12 +51,14 @@ impl Cloud {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Aws => "Amazon Web Services",
+            Self::Google => "Google Cloud",
+            Self::Azure => "Microsoft Azure",
         }
     }
 }
 
 /// The environment variables by which clouds tell their workloads where credentials are.
-pub const VARIABLES: [&str; 7] = [
+pub const VARIABLES: [&str; 13] = [
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_ROLE_ARN",
     "AWS_ROLE_SESSION_NAME",
@@ -55,6 +66,12 @@ pub const VARIABLES: [&str; 7] = [
     "AWS_CONTAINER_CREDENTIALS_FULL_URI",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AZURE_FEDERATED_TOKEN_FILE",
+    "AZURE_TENANT_ID",
+    "AZURE_CLIENT_ID",
+    "AZURE_AUTHORITY_HOST",
+    "IDENTITY_ENDPOINT",
+    "IDENTITY_HEADER",
 ];
 
 /// What these variables say, those that are empty left out.
@@ -96,6 +113,45 @@ pub enum Grounds {
         /// What the workload was told.
         environment: Environment,
     },
+    /// In exchange for the upstream's key (`credentials = "exchange"`).
+    Exchange,
+}
+
+/// How an upstream is authorised by a header: by its key as it is, or by a token that its cloud lends.
+///
+/// # Errors
+/// The key is none that HTTP can carry, or nobody lends on these grounds.
+pub fn authorization(declaration: &Declaration, settings: &Settings) -> Result<Authorization, Misconfigured> {
+    let Some(lending) = &settings.lending else {
+        return Authorization::fixed(declaration.scheme, settings.key.as_ref());
+    };
+    let leases = match declaration.cloud {
+        Some(Cloud::Google) => google::leases(lending, settings)?,
+        Some(Cloud::Azure) => azure::leases(lending, settings)?,
+        Some(Cloud::Aws) | None => {
+            return Err(no_lender("remove credentials, and name a key by api_key_secret"));
+        }
+    };
+    Ok(Authorization::Leased(Box::new(leases)))
+}
+
+/// A configured token endpoint. Whoever listens on the way to one has the credential: it speaks TLS, or is on this
+/// machine.
+fn token_endpoint(named: &str, url: &str) -> Result<Destination, Misconfigured> {
+    let at =
+        Destination::parse(url).map_err(|error| Misconfigured(format!("`{named}` `{url}` is {error}")))?;
+    let is_here = at.host() == "localhost"
+        || at
+            .host()
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback());
+    if at.tls() || is_here {
+        Ok(at)
+    } else {
+        Err(Misconfigured(format!(
+            "`{named}` `{url}` is not safe for credentials: use https://"
+        )))
+    }
 }
 
 /// Why a party lent nothing: how it answered, and what to do about it.
@@ -131,13 +187,14 @@ fn granted(party: &str, told: Result<Told, NoAnswer>, fix: &str) -> Result<Secre
 }
 
 /// The token in a file, which whoever runs the workload renews.
-async fn token_in(path: &str) -> Result<Secret<String>, Unauthorized> {
+async fn token_in(path: &Path) -> Result<Secret<String>, Unauthorized> {
+    let shown = path.display();
     let unreadable = |error: std::io::Error| {
         Unauthorized(format!(
-            "the token file {path} cannot be read: {error}; mount it, and let this process read it"
+            "the token file {shown} cannot be read: {error}; mount it, and let this process read it"
         ))
     };
-    let file = tokio::fs::File::open(Path::new(path)).await.map_err(unreadable)?;
+    let file = tokio::fs::File::open(path).await.map_err(unreadable)?;
     let mut text = Secret::new(String::new());
     let mut bounded = file.take(TOKEN_BYTES_MAX);
     bounded
@@ -146,7 +203,7 @@ async fn token_in(path: &str) -> Result<Secret<String>, Unauthorized> {
         .map_err(unreadable)?;
     let token = text.expose().trim();
     if token.is_empty() {
-        return Err(Unauthorized(format!("the token file {path} is empty")));
+        return Err(Unauthorized(format!("the token file {shown} is empty")));
     }
     Ok(Secret::new(token.to_owned()))
 }

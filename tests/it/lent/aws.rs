@@ -1,23 +1,11 @@
 //! Keys of AWS roles, lent to the upstream on Bedrock.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use http::HeaderMap;
 use tokio::task::JoinSet;
-use tollgate::egress::platform::{Places, PlatformClient};
-use tollgate::egress::proxy::NoProxy;
-use tollgate::egress::service::{self, ServiceClient};
-use tollgate::provider::authorize::{Credential, Unsigned};
-use tollgate::provider::lending::{Environment, Grounds, Lending};
-use tollgate::provider::options::Options;
-use tollgate::provider::registry::Registry;
-use tollgate::provider::{Provider, Settings};
-use tollgate::tls::client::ClientTls;
-use tollgate::types::clock::SystemClock;
+use tollgate::provider::Provider;
 
-use crate::lent::{assert_fails_closed, hello};
+use crate::lent::{assert_fails_closed, hello, proof};
 use crate::support::aws_sim::{self, COMPLAINT, IDENTITY, LENT, Lender, ROLE, session_of};
 use crate::support::bedrock_sim::{self, REGION};
 use crate::support::gateway::run;
@@ -149,7 +137,7 @@ async fn a_refused_identity_fails_closed_and_tells_nothing() {
 #[tokio::test]
 async fn a_token_service_at_a_metadata_address_is_refused() {
     let sim = bedrock_sim::start().await;
-    let gateway = by_web_identity(&sim, "http://169.254.169.254").start().await;
+    let gateway = by_web_identity(&sim, "https://169.254.169.254").start().await;
     let key = gateway.any_key().await;
     let answer = hello(&gateway, &key).await;
     let fix = "no address that may be connected to";
@@ -266,34 +254,7 @@ async fn the_platform_has_to_be_wanted_and_wants_no_key() {
 
 /// An upstream on Bedrock in this process, whose metadata service is this one.
 fn opened(metadata: &Upstream) -> Box<dyn Provider> {
-    let registry = Registry::collect().unwrap();
-    let declaration = registry.find("bedrock").unwrap();
-    let written = BTreeMap::from([("region".to_owned(), REGION.to_owned())]);
-    let options = Options::new(&declaration.options, &written).unwrap();
-    let services = service::Settings {
-        tls: ClientTls::new(None).unwrap(),
-        proxy: None,
-        no_proxy: NoProxy::default(),
-        connect: Duration::from_secs(5),
-    };
-    let places = Places {
-        instance: metadata.address(),
-        ..Places::FIXED
-    };
-    let settings = Settings {
-        endpoint: registry.endpoint(declaration, &options).unwrap(),
-        key: None,
-        options,
-        lending: Some(Lending {
-            services: Arc::new(ServiceClient::new(services)),
-            clock: Arc::new(SystemClock),
-            grounds: Grounds::Platform {
-                client: PlatformClient::new(places),
-                environment: Environment::default(),
-            },
-        }),
-    };
-    registry.open(declaration, &settings).unwrap()
+    crate::lent::opened("bedrock", &[("region", REGION)], metadata)
 }
 
 #[tokio::test]
@@ -301,22 +262,7 @@ async fn an_instance_gets_its_role_by_version_two_of_the_metadata_service() {
     let metadata = Lender::new(3_600).metadata().await;
     let provider = opened(&metadata);
     for _ in 0..2 {
-        let Credential::Leased(lease) = provider.authorization().lease().await.unwrap() else {
-            panic!("a lease");
-        };
-        let headers = HeaderMap::from_iter([(http::header::HOST, "h".parse().unwrap())]);
-        let unsigned = Unsigned {
-            authority: "h",
-            target: "/model/m/invoke",
-            headers: &headers,
-            body: b"{}",
-        };
-        let proof: BTreeMap<String, String> = lease
-            .sign(&unsigned)
-            .unwrap()
-            .into_iter()
-            .map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned()))
-            .collect();
+        let proof = proof(&*provider).await.unwrap();
         assert_eq!(proof["x-amz-security-token"], session_of("ASIA0000000000000001"));
         assert!(proof["authorization"].contains("Credential=ASIA0000000000000001/"));
     }
@@ -331,7 +277,7 @@ async fn an_instance_gets_its_role_by_version_two_of_the_metadata_service() {
 #[tokio::test]
 async fn a_metadata_service_that_refuses_is_not_quoted() {
     let metadata = aws_sim::refusing().await;
-    let error = opened(&metadata).authorization().lease().await.unwrap_err().0;
+    let error = proof(&*opened(&metadata)).await.unwrap_err();
     assert!(
         error.contains("status 500") && error.contains("two hops"),
         "{error}"

@@ -4,6 +4,7 @@
 
 pub mod anthropic_sim;
 pub mod aws_sim;
+pub mod azure_sim;
 pub mod bedrock_sim;
 pub mod claude;
 pub mod client;
@@ -15,6 +16,7 @@ pub mod delay;
 pub mod form;
 pub mod gateway;
 pub mod gemini_sim;
+pub mod google_sim;
 pub mod h2_client;
 mod h2_server;
 pub mod home;

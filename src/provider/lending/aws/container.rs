@@ -1,5 +1,7 @@
 //! The role of a container, by the agent beside it: Amazon ECS, EKS Pod Identity, or one on this machine.
 
+use std::path::PathBuf;
+
 use async_trait::async_trait;
 
 use crate::egress::platform::{Container, PlatformClient, Question};
@@ -16,7 +18,7 @@ pub(super) struct ContainerRole {
     client: PlatformClient,
     at: Container,
     /// What proves the container to be itself, where the agent wants a proof: a file that is renewed, or a value.
-    token_file: Option<String>,
+    token_file: Option<PathBuf>,
     token: Option<Secret<String>>,
 }
 
@@ -26,7 +28,7 @@ impl ContainerRole {
         Self {
             client,
             at,
-            token_file: variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+            token_file: variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE").map(PathBuf::from),
             token: variable("AWS_CONTAINER_AUTHORIZATION_TOKEN").map(Secret::new),
         }
     }

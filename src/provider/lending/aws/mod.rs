@@ -17,7 +17,7 @@ use crate::egress::platform::Container;
 use crate::provider::Misconfigured;
 use crate::provider::authorize::{Lease, Unauthorized};
 use crate::provider::lending::cache::{Leases, Lent, Source};
-use crate::provider::lending::{Grounds, Lending, senseless};
+use crate::provider::lending::{Environment, Grounds, Lending, no_lender, senseless};
 use crate::provider::options::Options;
 use crate::types::clock::Timestamp;
 use crate::types::day;
@@ -48,7 +48,11 @@ pub type Sign = Arc<dyn Fn(Keys) -> Arc<dyn Lease> + Send + Sync>;
 /// # Errors
 /// The environment names a role in a way that makes none.
 pub fn leases(lending: &Lending, options: &Options, sign: Sign) -> Result<Leases, Misconfigured> {
-    let Grounds::Platform { client, environment } = &lending.grounds;
+    let Grounds::Platform { client, environment } = &lending.grounds else {
+        return Err(no_lender(
+            "AWS exchanges no keys: write credentials = \"platform\"",
+        ));
+    };
     let lender: Box<dyn Lender> = if let Some(file) = environment.get("AWS_WEB_IDENTITY_TOKEN_FILE") {
         let services = Arc::clone(&lending.services);
         Box::new(WebIdentity::new(services, environment, file, options)?)
@@ -60,7 +64,7 @@ pub fn leases(lending: &Lending, options: &Options, sign: Sign) -> Result<Leases
     Ok(Leases::new(Signed { lender, sign }, Arc::clone(&lending.clock)))
 }
 
-fn container(environment: &super::Environment) -> Result<Option<Container>, Misconfigured> {
+fn container(environment: &Environment) -> Result<Option<Container>, Misconfigured> {
     let relative = "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI";
     let full = "AWS_CONTAINER_CREDENTIALS_FULL_URI";
     let (name, found) = match (environment.get(relative), environment.get(full)) {

@@ -1,19 +1,16 @@
 //! The role that a web identity may take: `AssumeRoleWithWebIdentity` of the security token service.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue, Method};
 
-use crate::egress::exchange::Asked;
 use crate::egress::service::ServiceClient;
 use crate::provider::Misconfigured;
 use crate::provider::authorize::Unauthorized;
 use crate::provider::lending::aws::{Keys, Lender};
-use crate::provider::lending::{Environment, granted, no_lender, senseless, token_in};
+use crate::provider::lending::{Environment, granted, no_lender, oauth, senseless, token_endpoint, token_in};
 use crate::provider::options::Options;
-use crate::provider::path::segment;
 use crate::types::day;
 use crate::types::destination::Destination;
 use crate::types::secret::Secret;
@@ -25,7 +22,7 @@ const PARTY: &str = "the security token service of AWS";
 pub(super) struct WebIdentity {
     services: Arc<ServiceClient>,
     at: Destination,
-    token_file: String,
+    token_file: PathBuf,
     role: String,
     session_name: String,
 }
@@ -42,21 +39,15 @@ impl WebIdentity {
         let role = environment.get("AWS_ROLE_ARN").ok_or_else(|| {
             no_lender("AWS_WEB_IDENTITY_TOKEN_FILE is set and AWS_ROLE_ARN is not: set both, or none")
         })?;
-        let regional = || {
-            let region = options.word("region")?;
-            Ok(format!("https://sts.{region}.amazonaws.com"))
-        };
         let at = match options.get("sts_endpoint") {
             Some(endpoint) => endpoint.to_owned(),
-            None => regional()?,
+            None => format!("https://sts.{}.amazonaws.com", options.word("region")?),
         };
-        let at = Destination::parse(&at)
-            .map_err(|error| Misconfigured(format!("option `sts_endpoint`: `{at}` is {error}")))?;
         let session_name = environment.get("AWS_ROLE_SESSION_NAME").unwrap_or("tollgate");
         Ok(Self {
             services,
-            at,
-            token_file: token_file.to_owned(),
+            at: token_endpoint("sts_endpoint", &at)?,
+            token_file: token_file.into(),
             role: role.to_owned(),
             session_name: session_name.to_owned(),
         })
@@ -67,19 +58,14 @@ impl WebIdentity {
 impl Lender for WebIdentity {
     async fn keys(&self) -> Result<Keys, Unauthorized> {
         let token = token_in(&self.token_file).await?;
-        let form = format!(
-            "Action=AssumeRoleWithWebIdentity&Version=2011-06-15&RoleArn={}&RoleSessionName={}&WebIdentityToken={}",
-            segment(&self.role, b""),
-            segment(&self.session_name, b""),
-            segment(token.expose(), b""),
-        );
-        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
-        let asked = Asked {
-            method: Method::POST,
-            target: format!("{}/", self.at.base_path()),
-            headers: HeaderMap::from_iter([(CONTENT_TYPE, form_type)]),
-            body: Secret::new(form),
-        };
+        let fields = [
+            ("Action", "AssumeRoleWithWebIdentity"),
+            ("Version", "2011-06-15"),
+            ("RoleArn", &self.role),
+            ("RoleSessionName", &self.session_name),
+            ("WebIdentityToken", token.expose()),
+        ];
+        let asked = oauth::form(&self.at, "/", &fields);
         let told = self.services.ask(&self.at, asked).await;
         let fix = "see that the role's trust policy names this identity's issuer, subject and audience";
         let body = granted(PARTY, told, fix)?;
