@@ -27,10 +27,19 @@ use crate::support::client::{Answer, Call};
 use crate::support::gateway::Gateway;
 use crate::support::prompt::ask;
 use crate::support::upstream::{self, Upstream};
+use crate::support::wait::until;
 
 /// Asks for the tests' usual model.
 async fn hello(gateway: &Gateway, key: &str) -> Answer {
     gateway.call(&Call::messages(key, &ask("hello"))).await
+}
+
+/// The log, as soon as it says this: a thread of its own writes it.
+async fn logged(gateway: &Gateway, text: &str) -> String {
+    until(&format!("`{text}` in the log"), async || {
+        Some(gateway.log()).filter(|log| log.contains(text))
+    })
+    .await
 }
 
 /// The request failed for want of a credential, and none of these texts is in any file, log or answer.
@@ -41,8 +50,7 @@ async fn assert_fails_closed(gateway: &Gateway, answer: &Answer, fix: &str, cana
         "{}",
         answer.text()
     );
-    let log = gateway.log();
-    assert!(log.contains(fix), "the log names the fix: {log}");
+    let log = logged(gateway, fix).await;
     let ledger = gateway.cli(&["ledger", "tail", "--json"]).await.ok().stdout;
     for canary in canaries {
         let told = [&answer.text(), &log, &ledger]
