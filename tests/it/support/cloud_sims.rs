@@ -1,11 +1,12 @@
 //! Clouds that serve other vendors' APIs at addresses of their own: Claude on Vertex AI and in Foundry, and
 //! OpenAI's models on Azure. What the real services refuse is refused.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::support::gemini_sim::Calls;
 use crate::support::setup::UPSTREAM_KEY;
 use crate::support::upstream::{Received, Script};
-use crate::support::{anthropic_sim, openai_sim};
+use crate::support::{anthropic_sim, gemini_sim, openai_sim};
 
 /// Where all models of the simulated Vertex AI are.
 const MODELS: &str = "/v1/projects/proj/locations/us-east5/publishers/anthropic/models/";
@@ -51,6 +52,35 @@ pub fn vertex(request: &Received) -> Script {
             anthropic_sim::messages(&body)
         }
         _ => anthropic_sim::refuses(400),
+    }
+}
+
+/// Gemini on Vertex AI: Gemini's API at another path, where calls and their results have no ids.
+pub fn vertex_gemini(request: &Received) -> Script {
+    let bearer = format!("Bearer {UPSTREAM_KEY}");
+    if request.head.header("authorization") != Some(bearer.as_str()) {
+        return gemini_sim::refuses(401);
+    }
+    let models = MODELS.replace("/anthropic/", "/google/");
+    let asked = request.target().strip_prefix(&models);
+    let Some((model, verb)) = asked.and_then(|asked| asked.split_once(':')) else {
+        return gemini_sim::refuses(404);
+    };
+    let body = request.json();
+    let contents = body["contents"].as_array().into_iter().flatten();
+    let mut parts = contents.flat_map(|content| content["parts"].as_array().into_iter().flatten());
+    let has_id = |part: &Value| {
+        let named = ["functionCall", "functionResponse"];
+        named.iter().any(|name| part[*name].get("id").is_some())
+    };
+    if parts.any(has_id) || (verb == "countTokens" && body.get("toolConfig").is_some()) {
+        return gemini_sim::refuses(400);
+    }
+    match verb {
+        "generateContent" => gemini_sim::answers(model, &body, false, Calls::Bare),
+        "streamGenerateContent?alt=sse" => gemini_sim::answers(model, &body, true, Calls::Bare),
+        "countTokens" => gemini_sim::counts(model, &body),
+        _ => gemini_sim::refuses(404),
     }
 }
 

@@ -49,7 +49,7 @@ const BYTES: (&str, &str) = (
 );
 
 /// Every kind of upstream.
-pub const COLUMNS: [Column; 8] = [
+pub const COLUMNS: [Column; 9] = [
     Column {
         name: "anthropic",
         provider: "anthropic",
@@ -122,6 +122,18 @@ pub const COLUMNS: [Column; 8] = [
         text: anthropic_sim::TEXT,
         credential: ("authorization", BEARER),
         lacks: &[NO_EMBEDDINGS],
+    },
+    Column {
+        name: "vertex-gemini",
+        provider: "vertex-gemini",
+        base: "/v1",
+        keys: "options = { project = \"proj\", location = \"us-east5\" }\n",
+        served: "gemini-3.1-pro-preview",
+        plays: cloud_sims::vertex_gemini,
+        dialect: "gemini",
+        text: gemini_sim::TEXT,
+        credential: ("authorization", BEARER),
+        lacks: &[NO_EMBEDDINGS, SEALED],
     },
     Column {
         name: "foundry",

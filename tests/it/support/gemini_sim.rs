@@ -66,8 +66,8 @@ pub fn respond(request: &Received) -> Script {
     };
     let body = request.json();
     match (request.method(), action, request.target().split_once('?')) {
-        ("POST", "generateContent", None) => answers(model, &body, false),
-        ("POST", "streamGenerateContent", Some((_, "alt=sse"))) => answers(model, &body, true),
+        ("POST", "generateContent", None) => answers(model, &body, false, Calls::Named),
+        ("POST", "streamGenerateContent", Some((_, "alt=sse"))) => answers(model, &body, true, Calls::Named),
         ("POST", "countTokens", None) => {
             let asked = &body["generateContentRequest"];
             if asked["model"] != format!("models/{model}") {
@@ -75,16 +75,31 @@ pub fn respond(request: &Received) -> Script {
             }
             let mut asked = asked.clone();
             asked.as_object_mut().unwrap().shift_remove("model");
-            match problem(model, &asked) {
-                Some(problem) => error(400, "INVALID_ARGUMENT", &problem, &[]),
-                None => upstream::json(200, &json!({"totalTokens": 42})),
-            }
+            counts(model, &asked)
         }
         _ => error(404, "NOT_FOUND", "no such method", &[]),
     }
 }
 
-fn answers(model: &str, body: &Value, stream: bool) -> Script {
+/// What the model answers to a request to count.
+pub fn counts(model: &str, asked: &Value) -> Script {
+    match problem(model, asked) {
+        Some(problem) => error(400, "INVALID_ARGUMENT", &problem, &[]),
+        None => upstream::json(200, &json!({"totalTokens": 42})),
+    }
+}
+
+/// Whether calls have ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Calls {
+    /// They do.
+    Named,
+    /// On Vertex AI they have none.
+    Bare,
+}
+
+/// What the model answers to a request for content.
+pub fn answers(model: &str, body: &Value, stream: bool, calls: Calls) -> Script {
     if let Some(problem) = problem(model, body) {
         return error(400, "INVALID_ARGUMENT", &problem, &[]);
     }
@@ -92,12 +107,16 @@ fn answers(model: &str, body: &Value, stream: bool) -> Script {
     if let Some(status) = wish.strip_prefix("status-") {
         return refuses(status.parse().expect("sim:status-N names a number"));
     }
-    let (parts, finish) = match wish.as_str() {
+    let (mut parts, finish) = match wish.as_str() {
         "hang" => return vec![Step::Hang],
         "blocked" => return blocked(stream),
         "malformed" => (Vec::new(), "MALFORMED_FUNCTION_CALL"),
         wish => (content_for(wish, ends_with_results(body)), "STOP"),
     };
+    if calls == Calls::Bare {
+        let called = parts.iter_mut().filter_map(|part| part.get_mut("functionCall"));
+        called.for_each(|call| drop(call.as_object_mut().unwrap().shift_remove("id")));
+    }
     if !stream {
         return upstream::json(200, &event(model, &parts, Some(finish)));
     }
@@ -224,7 +243,7 @@ fn dies(mut script: Script) -> Script {
 }
 
 /// An error of this status, with the word that belongs to it.
-fn refuses(status: u16) -> Script {
+pub fn refuses(status: u16) -> Script {
     let word = match status {
         400 => "INVALID_ARGUMENT",
         401 => "UNAUTHENTICATED",

@@ -108,7 +108,10 @@ impl PriceTable {
     /// both without date, version and vendor.
     fn listed(&self, provider: &str, name: &Name<'_>) -> Option<&Price> {
         // Gemini costs the same on Vertex AI.
-        let vendor = if provider == "vertex" { "gemini" } else { provider };
+        let vendor = match provider {
+            "vertex" | "vertex-gemini" => "gemini",
+            other => other,
+        };
         let of = |label: &str, name: &str| self.prices.get([label, "/", name].concat().as_str());
         let find = |name: &str| {
             let of_provider = of(provider, name).or_else(|| of(vendor, name));

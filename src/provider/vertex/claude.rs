@@ -1,4 +1,4 @@
-//! Claude on Google Vertex AI: Messages whose path names the model and whose body names the API's version.
+//! Claude on Vertex AI: Messages whose path names the model and whose body names the API's version.
 
 use std::borrow::Cow;
 
@@ -10,12 +10,10 @@ use crate::dialect::raw::Members;
 use crate::provider::authorize::Authorization;
 use crate::provider::betas::{Betas, asked};
 use crate::provider::declaration::Declaration;
-use crate::provider::lending;
-use crate::provider::options::Options;
-use crate::provider::path::segment;
 use crate::provider::registry::Code;
+use crate::provider::vertex::{Place, endpoint};
 use crate::provider::{Ask, Edits, Misconfigured, Provider, Settings, Unfit};
-use crate::types::destination::Destination;
+use crate::types::ids::ModelName;
 
 /// The version of the Messages API as Vertex AI named it first.
 const VERSION: &str = "vertex-2023-10-16";
@@ -25,53 +23,23 @@ const VERSION_2026: &str = "2026-10-21";
 
 inventory::submit! { Code { label: "vertex", endpoint: Some(endpoint), open } }
 
-/// A project's models at one location.
+/// Anthropic's models.
 #[derive(Debug)]
-struct Vertex {
-    /// The path of all models of the publisher.
-    models: Box<str>,
+struct Claude {
+    place: Place,
     /// The betas that its models take.
     betas: Betas,
-    /// The project that quota is charged to, where that is another one.
-    quota_project: Option<HeaderValue>,
-    authorization: Authorization,
-}
-
-/// Where a location is served: the global endpoint, one of a group of regions, or a region's own.
-fn endpoint(options: &Options) -> Result<Destination, Misconfigured> {
-    let location = options.word("location")?;
-    let host = match location {
-        "global" => "aiplatform.googleapis.com".to_owned(),
-        "us" | "eu" => format!("aiplatform.{location}.rep.googleapis.com"),
-        region => format!("{region}-aiplatform.googleapis.com"),
-    };
-    Destination::parse(&format!("https://{host}/v1"))
-        .map_err(|_| Misconfigured(format!("option `location`: `{location}` is no location")))
 }
 
 fn open(declaration: &Declaration, settings: &Settings) -> Result<Box<dyn Provider>, Misconfigured> {
-    let options = &settings.options;
-    let quota_project = options
-        .get("quota_project")
-        .map(|_| options.word("quota_project"));
-    let quota_project = quota_project.transpose()?.map(HeaderValue::try_from).transpose();
-    let models = format!(
-        "{}/projects/{}/locations/{}/publishers/anthropic/models/",
-        settings.endpoint.base_path(),
-        options.word("project")?,
-        options.word("location")?,
-    );
     let betas = declaration.betas.clone().unwrap_or_default();
-    Ok(Box::new(Vertex {
-        models: models.into(),
-        betas: betas.with(options.get("betas").unwrap_or_default()),
-        quota_project: quota_project
-            .map_err(|_| Misconfigured("option `quota_project` is no name of a project".to_owned()))?,
-        authorization: lending::authorization(declaration, settings)?,
+    Ok(Box::new(Claude {
+        place: Place::open(declaration, settings, "anthropic")?,
+        betas: betas.with(settings.options.get("betas").unwrap_or_default()),
     }))
 }
 
-impl Vertex {
+impl Claude {
     /// The counter of tokens takes no betas at all.
     fn betas(&self, ask: &Ask<'_>) -> Cow<'_, Betas> {
         match ask.operation {
@@ -81,16 +49,18 @@ impl Vertex {
     }
 }
 
-impl Provider for Vertex {
+impl Provider for Claude {
     /// The client's query is Anthropic's own (`beta=true`), and unknown here.
     fn target(&self, ask: &Ask<'_>) -> String {
-        let (model, verb) = match ask.operation {
-            Operation::CountTokens => ("count-tokens".to_owned(), "rawPredict"),
-            // `@` stays, as in every client of Google's.
-            _ if ask.stream => (segment(ask.model.as_str(), b"@"), "streamRawPredict"),
-            _ => (segment(ask.model.as_str(), b"@"), "rawPredict"),
+        if ask.operation == Operation::CountTokens {
+            return self.place.target(&ModelName::from("count-tokens"), "rawPredict");
+        }
+        let verb = if ask.stream {
+            "streamRawPredict"
+        } else {
+            "rawPredict"
         };
-        format!("{}{model}:{verb}", self.models)
+        self.place.target(ask.model, verb)
     }
 
     /// The path names the model, unless tokens are only counted; the version stands in the body.
@@ -118,79 +88,28 @@ impl Provider for Vertex {
     }
 
     fn headers(&self, ask: &Ask<'_>) -> Vec<(HeaderName, Option<HeaderValue>)> {
-        let mut headers = vec![
-            (HeaderName::from_static("anthropic-version"), None),
-            self.betas(ask).header(ask.client),
-        ];
-        if let Some(project) = &self.quota_project {
-            headers.push((
-                HeaderName::from_static("x-goog-user-project"),
-                Some(project.clone()),
-            ));
-        }
-        headers
+        let version = (HeaderName::from_static("anthropic-version"), None);
+        let own = [version, self.betas(ask).header(ask.client)];
+        own.into_iter().chain(self.place.quota()).collect()
     }
 
     fn authorization(&self) -> &Authorization {
-        &self.authorization
+        &self.place.authorization
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use bytes::Bytes;
     use http::HeaderMap;
 
     use super::*;
     use crate::dialect::splice;
-    use crate::provider::registry::Registry;
-    use crate::types::ids::ModelName;
-
-    fn vertex(location: &str) -> Box<dyn Provider> {
-        let registry = Registry::collect().unwrap();
-        let declaration = registry.find("vertex").unwrap();
-        let written = BTreeMap::from([
-            ("project".to_owned(), "acme".to_owned()),
-            ("location".to_owned(), location.to_owned()),
-            ("quota_project".to_owned(), "billing".to_owned()),
-        ]);
-        let options = Options::new(&declaration.options, &written).unwrap();
-        let settings = Settings {
-            endpoint: registry.endpoint(declaration, &options).unwrap(),
-            key: None,
-            options,
-            lending: None,
-        };
-        registry.open(declaration, &settings).unwrap()
-    }
-
-    #[test]
-    fn every_kind_of_location_has_its_host() {
-        let host = |location: &str| {
-            let registry = Registry::collect().unwrap();
-            let declaration = registry.find("vertex").unwrap();
-            let mut written = BTreeMap::from([("project".to_owned(), "acme".to_owned())]);
-            if !location.is_empty() {
-                written.insert("location".to_owned(), location.to_owned());
-            }
-            let options = Options::new(&declaration.options, &written).unwrap();
-            registry
-                .endpoint(declaration, &options)
-                .unwrap()
-                .host()
-                .to_owned()
-        };
-        assert_eq!(host(""), "aiplatform.googleapis.com");
-        assert_eq!(host("global"), "aiplatform.googleapis.com");
-        assert_eq!(host("eu"), "aiplatform.eu.rep.googleapis.com");
-        assert_eq!(host("us-east5"), "us-east5-aiplatform.googleapis.com");
-    }
+    use crate::provider::vertex::tests::opened;
 
     #[test]
     fn the_path_names_model_and_verb() {
-        let vertex = vertex("us-east5");
+        let vertex = opened("vertex", "us-east5");
         let check = |operation, model: &str, stream, end: &str| {
             let target = vertex.target(&Ask {
                 operation,
@@ -217,7 +136,7 @@ mod tests {
 
     #[test]
     fn the_body_names_the_version_and_no_model() {
-        let vertex = vertex("global");
+        let vertex = opened("vertex", "global");
         let check = |operation, version: Option<&'static str>, body: &str, sent: &str| {
             let mut client = HeaderMap::new();
             if let Some(version) = version {
