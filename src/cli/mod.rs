@@ -23,6 +23,7 @@ pub mod scan;
 pub mod serve;
 
 pub mod admin_client;
+mod breakers;
 pub mod key;
 pub mod output;
 pub mod present;

@@ -8,13 +8,14 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
+use crate::cli::breakers::{self, Breakers};
 use crate::cli::output::Output;
 use crate::cli::root::Failed;
 use crate::cli::serve::runtime;
 use crate::config::Config;
 use crate::dialect::operation::Operation;
 use crate::dialect::splice;
-use crate::gateway::trial::{self, Choice, Trial};
+use crate::gateway::trial::{self, Caller, Choice, Trial};
 use crate::pipeline::decide::verdict::Verdict;
 use crate::pipeline::inspect::finding::SecretKind;
 use crate::pipeline::inspect::index::index;
@@ -24,8 +25,12 @@ use crate::server::snapshot::{self, Lasting};
 use crate::store::identity::{TenantRow, UserRow};
 use crate::store::{Store, StoreError};
 use crate::telemetry::metrics::Metrics;
-use crate::types::clock::SystemClock;
+use crate::tls::authorities::Authorities;
+use crate::tls::identity::of_certificate;
+use crate::types::clock::{Clock, SystemClock, Timestamp};
+use crate::types::day::moment;
 use crate::types::ids::{KeyId, ModelName, SessionId, TenantName, UserName};
+use crate::types::peer::ClientCertificate;
 use crate::types::principal::{Credential, Principal};
 
 /// What may be asked about routes.
@@ -34,7 +39,8 @@ pub enum Route {
     /// Shows what a request would come to, without sending it: the route that takes it and why those before it
     /// do not, the upstreams in order, what is rewritten for each, and what the policies say.
     ///
-    /// It goes by the configuration file and the identities in the store, as a request that comes now would.
+    /// It goes by the configuration file and the identities in the store, as a request that comes now would. What the
+    /// breakers show is asked of the node that runs, if one does.
     Test(Test),
 }
 
@@ -59,6 +65,22 @@ pub struct Test {
     /// The session as its client names it (`x-claude-code-session-id`): a balanced route keeps it at one upstream.
     #[arg(long, value_name = "ID")]
     session: Option<String>,
+    /// When it would come, as in 2026-11-22T18:30:00Z; now, where it is left out.
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    at: Option<Timestamp>,
+    /// The certificate that the client would show, as a PEM file.
+    #[arg(long, value_name = "FILE")]
+    client_certificate: Option<PathBuf>,
+}
+
+/// A clock that stands still.
+#[derive(Debug)]
+struct At(Timestamp);
+
+impl Clock for At {
+    fn now(&self) -> Timestamp {
+        self.0
+    }
 }
 
 /// Carries the verb out.
@@ -74,19 +96,20 @@ pub fn route(route: &Route, config: &Config, output: &mut Output) -> Result<(), 
     let snapshot = snapshot::compile(config, 0, None, lasting).map_err(Failed::usage)?;
     let body = test.body()?;
     let principal = runtime()?.block_on(test.principal(config))?;
-    let trial = trial::attempt(
-        &snapshot,
-        &principal,
-        &body,
-        test.endpoint,
-        test.session.as_deref(),
-        &SystemClock,
-    )
-    .map_err(|bad| Failed::usage(bad.client_text()))?;
+    let certificate = test.certificate()?;
+    let caller = Caller {
+        principal: &principal,
+        certificate: certificate.as_ref(),
+        client_session: test.session.as_deref(),
+    };
+    let clock = At(test.at.unwrap_or_else(|| SystemClock.now()));
+    let trial = trial::attempt(&snapshot, caller, &body, test.endpoint, &clock)
+        .map_err(|bad| Failed::usage(bad.client_text()))?;
+    let breakers = breakers::shown(config.metrics.listen);
     if output.is_json() {
-        return output.json(&as_json(&trial)).map_err(Failed::new);
+        return output.json(&as_json(&trial, &breakers)).map_err(Failed::new);
     }
-    lines(&trial)
+    lines(&trial, &breakers)
         .iter()
         .try_for_each(|line| output.line(line))
         .map_err(Failed::new)
@@ -106,6 +129,18 @@ impl Test {
         let index = index(&body, self.endpoint).map_err(|bad| Failed::usage(bad.client_text()))?;
         let splice = index.model_splice(&ModelName::from(model.as_str()));
         splice::apply(&body, &[splice]).map_err(Failed::new)
+    }
+
+    fn certificate(&self) -> Result<Option<ClientCertificate>, Failed> {
+        let Some(file) = &self.client_certificate else {
+            return Ok(None);
+        };
+        let certificates = Authorities::from_file(file).map_err(|bad| Failed::usage(bad.to_string()))?;
+        // The client's own comes first in a chain.
+        let own = certificates.der().first().and_then(|der| of_certificate(der));
+        let own =
+            own.ok_or_else(|| Failed::usage(format!("{}: no certificate that can be read", file.display())))?;
+        Ok(Some(own))
     }
 
     async fn principal(&self, config: &Config) -> Result<Principal, Failed> {
@@ -164,6 +199,10 @@ fn short(model: &str, operation: Operation) -> Value {
     }
 }
 
+fn time(text: &str) -> Result<Timestamp, String> {
+    moment(text).ok_or_else(|| "write it in UTC, as in 2026-11-22T18:30:00Z".to_owned())
+}
+
 fn operation(name: &str) -> Result<Operation, String> {
     let found = Operation::ALL
         .into_iter()
@@ -174,7 +213,7 @@ fn operation(name: &str) -> Result<Operation, String> {
     })
 }
 
-fn lines(trial: &Trial) -> Vec<String> {
+fn lines(trial: &Trial, breakers: &Breakers) -> Vec<String> {
     let mut lines = vec![format!("model     {}", trial.model)];
     let passed = trial.passed.iter();
     lines.extend(passed.map(|passed| format!("not       {}: {}", passed.route, passed.miss)));
@@ -186,10 +225,11 @@ fn lines(trial: &Trial) -> Vec<String> {
         let candidate = &choice.candidate;
         let judged = if choice.permitted { "" } else { "  (not permitted)" };
         lines.push(format!(
-            "{place:>6}    {} as {}: {}{judged}",
+            "{place:>6}    {} as {}: {}; breaker {}{judged}",
             candidate.upstream.name,
             candidate.served_model,
-            rewritten(choice)
+            rewritten(choice),
+            breakers.of(&candidate.upstream.name)
         ));
     }
     if !trial.findings.is_empty() {
@@ -230,12 +270,16 @@ fn judgement(verdict: &Verdict) -> String {
     format!("{:<10}{}{rules}", verdict.stage.as_str(), verdict.reason)
 }
 
-fn as_json(trial: &Trial) -> Value {
+fn as_json(trial: &Trial, breakers: &Breakers) -> Value {
     let passed = trial.passed.iter();
     let passed: Vec<Value> = passed
         .map(|passed| json!({"route": passed.route, "reason": passed.miss.to_string()}))
         .collect();
-    let candidates: Vec<Value> = trial.choices.iter().map(choice_json).collect();
+    let candidates: Vec<Value> = trial
+        .choices
+        .iter()
+        .map(|choice| choice_json(choice, breakers))
+        .collect();
     let verdicts = trial.verdicts.iter();
     let decision: Vec<Value> = verdicts
         .map(|verdict| {
@@ -255,7 +299,7 @@ fn as_json(trial: &Trial) -> Value {
     })
 }
 
-fn choice_json(choice: &Choice) -> Value {
+fn choice_json(choice: &Choice, breakers: &Breakers) -> Value {
     let upstream = &choice.candidate.upstream;
     let mut value = json!({
         "upstream": upstream.name,
@@ -263,6 +307,7 @@ fn choice_json(choice: &Choice) -> Value {
         "dialect": upstream.dialect.as_str(),
         "served_model": choice.candidate.served_model,
         "permitted": choice.permitted,
+        "breaker": breakers.of(&upstream.name),
     });
     let more = match &choice.rewrite {
         Ok(rewrite) => {

@@ -19,6 +19,7 @@ use crate::pipeline::translate::Dropped;
 use crate::pipeline::translate::prepare::prepare;
 use crate::types::clock::Clock;
 use crate::types::ids::ModelName;
+use crate::types::peer::ClientCertificate;
 use crate::types::principal::Principal;
 use crate::types::secret::Secret;
 
@@ -63,16 +64,26 @@ pub struct Rewrite {
     pub dropped: Vec<Dropped>,
 }
 
-/// Tries a request of this caller and of this session, as the client names it, now, over a connection that proves no certificate.
+/// Who asks, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Caller<'a> {
+    /// Who.
+    pub principal: &'a Principal,
+    /// The certificate that the connection proves.
+    pub certificate: Option<&'a ClientCertificate>,
+    /// The session, as its client names it.
+    pub client_session: Option<&'a str>,
+}
+
+/// Tries a request of this caller at this clock's time.
 ///
 /// # Errors
 /// The body is none that this operation takes.
 pub fn attempt(
     snapshot: &Snapshot,
-    principal: &Principal,
+    caller: Caller<'_>,
     body: &Bytes,
     operation: Operation,
-    client_session: Option<&str>,
     clock: &dyn Clock,
 ) -> Result<Trial, BadBody> {
     // Fingerprints are not shown, so it does not matter by which key they are made.
@@ -84,15 +95,15 @@ pub fn attempt(
         &key,
     );
     let Explained { passed, taken } = snapshot.routes.explain(&Asked {
-        principal,
+        principal: caller.principal,
         index: inspection.index(),
         at: clock.now(),
-        client_session,
+        client_session: caller.client_session,
     });
     let (route, candidates) = taken.unzip();
     let candidates = candidates.unwrap_or_default();
     let decision = decide(
-        &facts(principal, None, &inspection, &candidates),
+        &facts(caller.principal, caller.certificate, &inspection, &candidates),
         &snapshot.policies,
         clock,
     );

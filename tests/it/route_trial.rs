@@ -8,7 +8,9 @@ use crate::support::gateway::Gateway;
 use crate::support::openai_sim;
 use crate::support::prompt::ask;
 use crate::support::setup::{MODEL, Setup};
+use crate::support::tls::Authority;
 use crate::support::upstream::Upstream;
+use crate::support::wait::until;
 
 /// A route for streams of services, one for tools over a translating upstream, and one for the rest.
 async fn gateway() -> (Upstream, Upstream, Gateway) {
@@ -178,6 +180,85 @@ async fn every_endpoint_can_be_tried_without_a_node() {
         );
     }
     assert_eq!(foreign.count(), 0);
+}
+
+/// What the breakers of the candidates show.
+fn states(told: &Value) -> Vec<&str> {
+    let candidates = told["candidates"].as_array().unwrap().iter();
+    candidates
+        .map(|candidate| candidate["breaker"].as_str().unwrap())
+        .collect()
+}
+
+/// A policy on certificates, a route for the night, and a breaker that has opened.
+#[tokio::test]
+async fn another_time_a_certificate_and_breakers_are_looked_at() {
+    let (down, up) = (Upstream::refusing().await, anthropic_sim::start().await);
+    let wants = r#"@id("laptops-only") forbid (principal, action == Action::"invoke", resource)
+        unless { context has client_certificate && context.client_certificate.dns_names.contains("ada.laptops.test") };"#;
+    let laptop = Authority::new("operator")
+        .server(&["ada.laptops.test"])
+        .certificate;
+    let mut gateway = Setup::new()
+        .each_upstream("breaker = { failures = 1, open_for = \"10m\", open_for_max = \"10m\" }\n")
+        .upstream("down", "anthropic", &format!("http://{down}"))
+        .upstream("up", "anthropic", &up.url())
+        .table("[[route]]\nname = \"night\"\nmodel_pattern = \"claude-*\"\nhours = \"22:00-06:00\"\nupstreams = [\"up\"]\n")
+        .table("[[route]]\nname = \"day\"\nmodel_pattern = \"*\"\nupstreams = [\"down\", \"up\"]\n")
+        .start()
+        .await;
+    let key = gateway.any_key().await;
+    let file = gateway.home.write("laptop.pem", &laptop);
+    let text = gateway.home.read("tollgate.toml");
+    let metrics = format!("[metrics]\nlisten = \"{}\"", gateway.metrics);
+    gateway.home.write(
+        "tollgate.toml",
+        &text.replacen("[metrics]\nlisten = \"127.0.0.1:0\"", &metrics, 1),
+    );
+    let asked = ["--model", MODEL, "--as", "ada@acme.test", "--at"];
+    let at = |time: &'static str| [&asked[..], &[time]].concat();
+    let day = tried(&gateway, &at("2026-11-22T12:00:00Z")).await;
+    assert_eq!((&day["route"], states(&day)), (&json!("day"), vec!["closed"; 2]));
+    until("the breaker to open", async || {
+        // Of a model that goes the same way at every hour.
+        let mut body = ask("hello");
+        body["model"] = json!("another");
+        gateway.call(&Call::messages(&key, &body)).await;
+        let day = tried(&gateway, &at("2026-11-22T12:00:00Z")).await;
+        (states(&day) == ["open", "closed"]).then_some(())
+    })
+    .await;
+    let night = tried(&gateway, &at("2026-11-22T23:30:00Z")).await;
+    assert_eq!(night["route"], "night", "{night}");
+    let odd = gateway
+        .cli(&[&["route", "test"], &at("half past six")[..]].concat())
+        .await;
+    assert!(odd.code == 2 && odd.stderr.contains("in UTC"), "{}", odd.stderr);
+
+    gateway.terminate();
+    gateway.ended().await;
+    let written = gateway.home.read("tollgate.toml");
+    gateway.home.write("policies/laptops.cedar", wants);
+    gateway.home.write(
+        "policies/all.cedar",
+        "@id(\"all\") permit(principal, action, resource);",
+    );
+    gateway.home.write(
+        "tollgate.toml",
+        &format!("[policy]\ndirectory = \"policies\"\n{written}"),
+    );
+    let without = tried(&gateway, &at("2026-11-22T12:00:00Z")).await;
+    assert_eq!(
+        (&without["permitted"], states(&without)),
+        (&json!(false), vec!["unknown"; 2])
+    );
+    let shown = [
+        &at("2026-11-22T12:00:00Z")[..],
+        &["--client-certificate", file.to_str().unwrap()],
+    ]
+    .concat();
+    let with = tried(&gateway, &shown).await;
+    assert_eq!(with["permitted"], true, "{with}");
 }
 
 #[tokio::test]
