@@ -13,7 +13,7 @@ use tollgate::types::ids::ModelName;
 use tollgate::types::usage::Usage;
 
 use super::format::transcript::{Ending, Transcript};
-use super::{bytes as passed, run, told};
+use super::{bytes as passed, gemini, run, told};
 
 /// One recorded stream, and what makes its rewriter.
 struct Stream {
@@ -61,6 +61,13 @@ fn streams() -> Vec<Stream> {
             rewriter: Box::new(move || told::rewriter(&case)),
         });
     }
+    for (case, context) in gemini::answers() {
+        streams.push(Stream {
+            name: format!("messages over Gemini, {}", case.name),
+            transcript: case.transcript.clone(),
+            rewriter: Box::new(move || Rewriter::gemini(context.clone(), "msg_test")),
+        });
+    }
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/vectors/openai-bytes");
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -75,7 +82,7 @@ fn streams() -> Vec<Stream> {
             transcript: Transcript::read(&text).unwrap(),
         });
     }
-    assert!(streams.len() >= 60, "only {} streams were found", streams.len());
+    assert!(streams.len() >= 80, "only {} streams were found", streams.len());
     streams.push(long());
     streams
 }

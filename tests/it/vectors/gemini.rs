@@ -19,6 +19,16 @@ use super::format::transcript::{self, Transcript};
 use super::run::replay;
 use super::splits::{Random, recut};
 
+/// Every case, with what its answer is translated by.
+pub fn answers() -> Vec<(Case, AnswerContext)> {
+    let cases = load_all(&folder()).unwrap().into_iter();
+    let with_context = |case: Case| {
+        let (.., context) = translated(&case, &case.request).unwrap();
+        (case, context)
+    };
+    cases.map(with_context).collect()
+}
+
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus/vectors/gemini")
 }
