@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::dialect::Dialect;
-use crate::dialect::openai::profile::{ChatProfile, MaxTokensField, ReasoningIn, SystemMessages, ToolChoice};
+use crate::dialect::openai::profile::{
+    ChatProfile, MaxTokensField, ReasoningIn, SystemMessages, THINK_TAGS, ToolChoice,
+};
 use crate::provider::declaration::Declaration;
 use crate::provider::registry::Registry;
 
@@ -108,6 +110,7 @@ fn traits(profile: &ChatProfile) -> Vec<String> {
         None => "reasoning read wherever it stands, but for tags".to_owned(),
     });
     said.push(match &profile.reasoning_out {
+        Some(field) if field == THINK_TAGS => "earlier thinking sent back in `<think>` tags".to_owned(),
         Some(field) => format!("earlier thinking sent back as `{field}`"),
         None => "earlier thinking: dropped".to_owned(),
     });
@@ -132,6 +135,11 @@ fn traits(profile: &ChatProfile) -> Vec<String> {
     if !profile.drop_params.is_empty() {
         said.push(format!("dropped: `{}`", profile.drop_params.join("`, `")));
     }
+    let sent = profile
+        .send
+        .iter()
+        .map(|(name, value)| format!("`{name}: {value}` is sent"));
+    said.extend(sent);
     if !profile.include_usage {
         said.push("usage is not asked for, it comes by itself".to_owned());
     }

@@ -1,8 +1,14 @@
 //! What a chat-completions upstream takes and gives.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
+use serde_json::Value;
 
 pub use crate::dialect::openai::answer::ReasoningIn;
+
+/// The `reasoning_out` of upstreams that want thinking back in tags before the text.
+pub const THINK_TAGS: &str = "think_tags";
 
 /// How one upstream's chat completions differ from OpenAI's own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,7 +17,7 @@ pub struct ChatProfile {
     pub max_tokens_field: MaxTokensField,
     /// Where the upstream puts its reasoning. `None`: known fields are still accepted, tags are not.
     pub reasoning_in: Option<ReasoningIn>,
-    /// The field of assistant messages in which earlier thinking is sent back; `None` drops it.
+    /// The field of assistant messages in which earlier thinking is sent back, or [`THINK_TAGS`]; `None` drops it.
     pub reasoning_out: Option<String>,
     /// Where system messages may stand.
     pub system_messages: SystemMessages,
@@ -40,6 +46,8 @@ pub struct ChatProfile {
     pub top_k: bool,
     /// Whether a user may speak right behind a tool's result.
     pub user_after_tool: bool,
+    /// What every request says there besides, by its name in chat completions.
+    pub send: BTreeMap<String, Value>,
 }
 
 impl Default for ChatProfile {
@@ -62,6 +70,7 @@ impl Default for ChatProfile {
             efforts: Vec::new(),
             top_k: false,
             user_after_tool: true,
+            send: BTreeMap::new(),
         }
     }
 }
@@ -92,6 +101,7 @@ impl ChatProfile {
             efforts: differs.efforts.unwrap_or(self.efforts),
             top_k: differs.top_k.unwrap_or(self.top_k),
             user_after_tool: differs.user_after_tool.unwrap_or(self.user_after_tool),
+            send: differs.send.unwrap_or(self.send),
         }
     }
 }
@@ -105,7 +115,8 @@ pub struct ChatDifferences {
     pub max_tokens_field: Option<MaxTokensField>,
     /// Where answers carry reasoning.
     pub reasoning_in: Option<ReasoningIn>,
-    /// The field of assistant messages in which earlier thinking is sent back; empty for none.
+    /// The field of assistant messages in which earlier thinking is sent back, or `think_tags`, which stand before the
+    /// text; empty for none.
     pub reasoning_out: Option<String>,
     /// Where system messages may stand.
     pub system_messages: Option<SystemMessages>,
@@ -133,6 +144,8 @@ pub struct ChatDifferences {
     pub top_k: Option<bool>,
     /// Whether a user may speak right behind a tool's result.
     pub user_after_tool: Option<bool>,
+    /// What every request says there besides, by its name in chat completions.
+    pub send: Option<BTreeMap<String, Value>>,
 }
 
 /// Which choices between tools an upstream knows.

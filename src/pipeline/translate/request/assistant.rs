@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::BufMut;
 
 use crate::dialect::anthropic::signature;
+use crate::dialect::openai::profile::THINK_TAGS;
 use crate::dialect::raw::{Raw, compact, escape, is_blank, put_escaped, put_string};
 use crate::pipeline::translate::dropped::Place;
 use crate::pipeline::translate::names::upstream_id;
@@ -146,11 +147,12 @@ impl<'a> Answer<'a> {
         }
         put_role(draft, "assistant");
         draft.out.put_slice(br#","content":"#);
-        if self.texts.is_empty() {
+        let tagged = self.tagged(draft);
+        if self.texts.is_empty() && tagged.is_empty() {
             let empty: &[u8] = if self.calls.is_empty() { br#""""# } else { b"null" };
             draft.out.put_slice(empty);
         } else {
-            put_quoted(draft, &join(self.texts.iter().map(Cow::as_ref)));
+            put_quoted(draft, &(tagged + &join(self.texts.iter().map(Cow::as_ref))));
         }
         self.put_thinking(draft, thinking_is_on);
         if !self.calls.is_empty() {
@@ -161,8 +163,19 @@ impl<'a> Answer<'a> {
         draft.out.put_u8(b'}');
     }
 
+    /// The thinking in tags, where the upstream wants it so.
+    fn tagged(&self, draft: &Draft<'_>) -> String {
+        let is_wanted = draft.profile.reasoning_out.as_deref() == Some(THINK_TAGS);
+        if self.thinking.is_empty() || !is_wanted {
+            return String::new();
+        }
+        let thinking = join(self.thinking.iter().map(Cow::as_ref));
+        format!("<think>\\n{thinking}\\n</think>\\n\\n")
+    }
+
     fn put_thinking(&self, draft: &mut Draft<'_>, thinking_is_on: bool) {
-        let Some(field) = &draft.profile.reasoning_out else {
+        let field = draft.profile.reasoning_out.as_ref();
+        let Some(field) = field.filter(|field| *field != THINK_TAGS) else {
             return;
         };
         // Kimi and DeepSeek refuse a call without the thinking before it while thinking is on. Where

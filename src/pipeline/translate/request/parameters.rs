@@ -36,6 +36,11 @@ pub(super) fn put(draft: &mut Draft<'_>, request: &Members<'_>) -> Result<Asked,
     thinking::put(draft, request);
     put_top_k(draft, request);
     put_format(draft, request);
+    let profile = draft.profile;
+    for (name, value) in &profile.send {
+        draft.key(name);
+        draft.out.put_slice(value.to_string().as_bytes());
+    }
     report_others(draft, request);
     let thinking = request.members("thinking").unwrap_or_default();
     let kind = thinking.string("type").unwrap_or_default();
