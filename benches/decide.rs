@@ -10,13 +10,16 @@ mod support;
 use std::hint::black_box;
 
 use anyhow::{Context, Result, anyhow};
+use bytes::Bytes;
+use serde_json::{Value, json};
 use tollgate::dialect::operation::Operation;
 use tollgate::pipeline::admit::{RateLimit, Settings};
 use tollgate::pipeline::decide::facts::{Candidate, Facts};
 use tollgate::pipeline::decide::policies::Policies;
 use tollgate::pipeline::decide::{decide, may_invoke};
 use tollgate::pipeline::inspect::index::index;
-use tollgate::pipeline::inspect::inspection::{Actions, FingerprintKey, inspect};
+use tollgate::pipeline::inspect::inspection::{Actions, inspect};
+use tollgate::pipeline::inspect::memory::Memory;
 use tollgate::pipeline::inspect::secrets::Detectors;
 use tollgate::types::clock::{Clock, SystemClock};
 use tollgate::types::ids::{KeyId, TenantId, UserId};
@@ -40,15 +43,29 @@ fn measure(name: &str, times: u32, bytes: usize, mut work: impl FnMut()) {
         Ok(bytes) if bytes > 0 => format!("  {:7.0} MB/s", f64::from(bytes) / best),
         _ => String::new(),
     };
-    println!("{name:<28} best {best:9.2} µs  median {median:9.2} µs{rate}");
+    println!("{name:<32} best {best:9.2} µs  median {median:9.2} µs{rate}");
+}
+
+/// The conversation with one more turn.
+fn with_turn(body: &Bytes, turn: usize) -> Result<Bytes> {
+    let mut body: Value = serde_json::from_slice(body)?;
+    let result = format!("    let turn = {turn};\n    open(path)?.read_to_end(&mut buffer)\n").repeat(20);
+    let messages = body
+        .get_mut("messages")
+        .and_then(Value::as_array_mut)
+        .context("messages")?;
+    messages.push(json!({ "role": "user", "content": [
+        { "type": "tool_result", "tool_use_id": "toolu_01", "content": result },
+    ] }));
+    Ok(Bytes::from(body.to_string()))
 }
 
 fn bodies(kilobytes: usize) -> Result<()> {
     let body = conversation(kilobytes);
     let detectors = Detectors::shipped()?;
-    let key = FingerprintKey::new(&Secret::new([1; 32]));
+    let memory = || Memory::new(&Secret::new([1; 32]));
     let indexed = || index(&body, Operation::Messages);
-    let clean = inspect(indexed()?, &detectors, &Actions::SHIPPED, &key)
+    let clean = inspect(indexed()?, &detectors, &Actions::SHIPPED, &memory())
         .findings()
         .is_empty();
     anyhow::ensure!(clean, "the conversation should be clean");
@@ -63,8 +80,24 @@ fn bodies(kilobytes: usize) -> Result<()> {
             black_box(
                 indexed()
                     .ok()
-                    .map(|index| inspect(index, &detectors, &Actions::SHIPPED, &key)),
+                    .map(|index| inspect(index, &detectors, &Actions::SHIPPED, &memory())),
             );
+        },
+    );
+    // As agents send it: all but the last turn was there before.
+    let known = memory();
+    inspect(indexed()?, &detectors, &Actions::SHIPPED, &known);
+    let turns: Vec<Bytes> = (0..64)
+        .map(|turn| with_turn(&body, turn))
+        .collect::<Result<_>>()?;
+    let mut next = turns.iter().cycle();
+    measure(
+        &format!("the same, last turn new {kilobytes} KB"),
+        20,
+        body.len(),
+        || {
+            let index = next.next().and_then(|body| index(body, Operation::Messages).ok());
+            black_box(index.map(|index| inspect(index, &detectors, &Actions::SHIPPED, &known)));
         },
     );
     Ok(())

@@ -27,7 +27,7 @@ use crate::pipeline::envelope::{self, Envelope};
 use crate::pipeline::identify::reason::NotIdentified;
 use crate::pipeline::inspect::bad::BadBody;
 use crate::pipeline::inspect::index::index;
-use crate::pipeline::inspect::inspection::{Actions, FingerprintKey, Inspection, inspect};
+use crate::pipeline::inspect::inspection::{Actions, Inspection, inspect};
 use crate::pipeline::record::ledger::Unrecorded;
 use crate::pipeline::record::{self, Declined, OpenRecord};
 use crate::pipeline::refusal::{Kind, Refusal};
@@ -244,12 +244,12 @@ async fn inspect_body(
     envelope: &Envelope,
     body: &Body,
 ) -> Result<Inspection, Refused> {
-    let key = FingerprintKey::of_tenant(&gateway.fingerprint_root, envelope.principal.tenant);
+    let memory = gateway.memories.of(envelope.principal.tenant);
     let (bytes, operation) = (body.bytes.clone(), envelope.operation);
     let detectors = Arc::clone(&snapshot.detectors);
     let work = move || {
         let index = index(&bytes, operation)?;
-        Ok::<Inspection, BadBody>(inspect(index, &detectors, &Actions::SHIPPED, &key))
+        Ok::<Inspection, BadBody>(inspect(index, &detectors, &Actions::SHIPPED, &memory))
     };
     let inspected = if body.bytes.len() > INSPECTED_INLINE_MAX {
         tokio::task::spawn_blocking(work).await.map_err(|_| {

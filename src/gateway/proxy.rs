@@ -21,6 +21,7 @@ use crate::gateway::{control_door, governed, head, models, request_line, respond
 use crate::pipeline::coalesce::Coalescer;
 use crate::pipeline::forward::Engine;
 use crate::pipeline::identify::Authenticator;
+use crate::pipeline::inspect::memory::Memories;
 use crate::pipeline::record::ledger::Ledger;
 use crate::pipeline::refusal::{Kind, Refusal};
 use crate::pipeline::route::guard::Guards;
@@ -30,7 +31,6 @@ use crate::types::clock::Clock;
 use crate::types::entropy::Entropy;
 use crate::types::peer::Peer;
 use crate::types::principal::Principal;
-use crate::types::secret::Secret;
 
 /// When a request that was turned away may come back.
 const SHED_RETRY_AFTER: Duration = Duration::from_secs(1);
@@ -53,8 +53,8 @@ pub struct Gateway {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub entropy: Arc<dyn Entropy>,
-    /// What tenants' keys for fingerprints of secrets are derived from.
-    pub fingerprint_root: Secret<[u8; 32]>,
+    /// What each tenant's inspections remember.
+    pub memories: Memories,
     /// Gathers repeated refusals into counted rows.
     pub coalescer: Arc<Coalescer>,
     /// Turns true when running streams have to end.

@@ -13,7 +13,8 @@ use crate::pipeline::decide::verdict::{Decision, Verdict};
 use crate::pipeline::inspect::bad::BadBody;
 use crate::pipeline::inspect::finding::SecretKind;
 use crate::pipeline::inspect::index::index;
-use crate::pipeline::inspect::inspection::{Actions, FingerprintKey, Inspection, inspect};
+use crate::pipeline::inspect::inspection::{Actions, Inspection, inspect};
+use crate::pipeline::inspect::memory::Memory;
 use crate::pipeline::route::{Asked, Candidate, Explained, Passed};
 use crate::pipeline::translate::Dropped;
 use crate::pipeline::translate::prepare::prepare;
@@ -87,12 +88,12 @@ pub fn attempt(
     clock: &dyn Clock,
 ) -> Result<Trial, BadBody> {
     // Fingerprints are not shown, so it does not matter by which key they are made.
-    let key = FingerprintKey::new(&Secret::new([0; 32]));
+    let memory = Memory::new(&Secret::new([0; 32]));
     let inspection = inspect(
         index(body, operation)?,
         &snapshot.detectors,
         &Actions::SHIPPED,
-        &key,
+        &memory,
     );
     let Explained { passed, taken } = snapshot.routes.explain(&Asked {
         principal: caller.principal,

@@ -32,6 +32,7 @@ use crate::pipeline::identify::Authenticator;
 use crate::pipeline::identify::signing::{SigningError, SigningKey};
 use crate::pipeline::identify::token::TokenIssuer;
 use crate::pipeline::identify::view::{IdentityView, RefreshError};
+use crate::pipeline::inspect::memory::Memories;
 use crate::pipeline::route::guard::Guards;
 use crate::server::admin_ledger::JournalLedger;
 use crate::server::listen::ListenError;
@@ -313,7 +314,7 @@ pub async fn node(
         guards,
         clock: Arc::clone(&foundation.clock),
         entropy: Arc::clone(&foundation.entropy),
-        fingerprint_root: foundation.fingerprint_root.clone(),
+        memories: Memories::new(foundation.fingerprint_root.clone()),
         coalescer: Arc::new(Coalescer::default()),
         cut,
         in_flight: InFlight::default(),

@@ -14,7 +14,8 @@ use tollgate::dialect::operation::Operation;
 use tollgate::dialect::splice;
 use tollgate::dialect::sse::{Decoder, Item};
 use tollgate::pipeline::inspect::index::index as index_of;
-use tollgate::pipeline::inspect::inspection::{Actions, FingerprintKey, inspect};
+use tollgate::pipeline::inspect::inspection::{Actions, inspect};
+use tollgate::pipeline::inspect::memory::Memory;
 use tollgate::pipeline::inspect::secrets::Detectors;
 use tollgate::pipeline::translate::{
     AnswerContext, ChatBytes, CompletionName, Ending, Progress, Reader, ResponseBytes, ResponseName,
@@ -116,8 +117,8 @@ pub fn index(data: &[u8]) {
             .cloned()
             .collect();
         assert_is_json(&splice::apply(&body, &forced).expect("forced fields have places"));
-        let key = FingerprintKey::new(&Secret::new([7; 32]));
-        let inspection = inspect(index, &DETECTORS, &Actions::SHIPPED, &key);
+        let memory = Memory::new(&Secret::new([7; 32]));
+        let inspection = inspect(index, &DETECTORS, &Actions::SHIPPED, &memory);
         assert_is_json(&splice::apply(&body, &[renamed]).expect("the model has a place"));
         let redacted = splice::apply(&body, inspection.splices()).expect("findings have places");
         assert_is_json(&redacted);

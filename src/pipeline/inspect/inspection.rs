@@ -1,18 +1,22 @@
 //! The inspection: the index, the secrets found in its texts, and the edits that take them out.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use bytes::Bytes;
-use ring::hmac;
 
 use crate::dialect::json::{Escapes, Text, text::unescape_into};
 use crate::dialect::splice::Splice;
 use crate::pipeline::inspect::finding::{Action, Blocked, Finding, Fingerprint, SecretKind};
 use crate::pipeline::inspect::index::Index;
+use crate::pipeline::inspect::memory::{Memory, Seen};
 use crate::pipeline::inspect::place::{Place, PlacedText};
 use crate::pipeline::inspect::secrets::{Detectors, Scan};
-use crate::types::ids::TenantId;
-use crate::types::secret::Secret;
+
+/// Raw bytes of a text below which searching it costs no more than knowing it again.
+const DIGESTED_MIN: usize = 256;
+/// Bytes on each side of the seam between neighbouring texts in which a token across it is looked for.
+const SEAM_BYTES: usize = 256;
 
 /// What is done about secrets, by the place where they stand.
 #[derive(Clone, Copy, Debug)]
@@ -59,34 +63,6 @@ impl Actions {
     }
 }
 
-/// A tenant's key for fingerprints.
-pub struct FingerprintKey(hmac::Key);
-
-impl std::fmt::Debug for FingerprintKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("FingerprintKey(…)")
-    }
-}
-
-impl FingerprintKey {
-    /// The key with this value.
-    pub fn new(value: &Secret<[u8; 32]>) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, value.expose()))
-    }
-
-    /// A tenant's key, derived from the installation's, so that no fingerprint of one tenant can be
-    /// compared with another's.
-    pub fn of_tenant(root: &Secret<[u8; 32]>, tenant: TenantId) -> Self {
-        let root = hmac::Key::new(hmac::HMAC_SHA256, root.expose());
-        let tag = hmac::sign(&root, tenant.as_uuid().as_bytes());
-        Self(hmac::Key::new(hmac::HMAC_SHA256, tag.as_ref()))
-    }
-
-    fn fingerprint(&self, secret: &[u8]) -> Fingerprint {
-        Fingerprint::of_tag(hmac::sign(&self.0, secret).as_ref())
-    }
-}
-
 /// What a request carries. Only [`inspect`] makes one.
 #[derive(Debug)]
 pub struct Inspection {
@@ -94,6 +70,7 @@ pub struct Inspection {
     findings: Vec<Finding>,
     splices: Vec<Splice>,
     blocked: Option<Blocked>,
+    searched_bytes: usize,
 }
 
 impl Inspection {
@@ -120,34 +97,37 @@ impl Inspection {
         &self.splices
     }
 
+    /// How many bytes of text had to be searched: those that the tenant's memory did not know.
+    pub const fn searched_bytes(&self) -> usize {
+        self.searched_bytes
+    }
+
     /// Why the request must not go on, if so.
     pub const fn blocked(&self) -> Option<&Blocked> {
         self.blocked.as_ref()
     }
 }
 
-/// Looks for secrets in every text of a request.
-pub fn inspect(index: Index, detectors: &Detectors, actions: &Actions, key: &FingerprintKey) -> Inspection {
+/// Looks for secrets in every text of a request that the tenant's memory does not know.
+pub fn inspect(index: Index, detectors: &Detectors, actions: &Actions, memory: &Memory) -> Inspection {
     let mut looking = Looking {
         body: index.body().clone(),
         detectors,
         scan: detectors.scan(),
         unescaped: Vec::new(),
         actions,
-        key,
+        memory,
         findings: Vec::new(),
         splices: Vec::new(),
         blocked: None,
+        searched_bytes: 0,
     };
-    let stopped = index
-        .texts()
-        .iter()
-        .try_for_each(|placed| looking.text(placed))
-        .err();
+    let stopped = looking.texts(index.texts()).err();
     Inspection {
         findings: looking.findings,
         splices: looking.splices,
         blocked: stopped.or(looking.blocked),
+        searched_bytes: looking.searched_bytes,
         index,
     }
 }
@@ -158,52 +138,142 @@ struct Looking<'a> {
     scan: Scan<'a>,
     unescaped: Vec<u8>,
     actions: &'a Actions,
-    key: &'a FingerprintKey,
+    memory: &'a Memory,
     findings: Vec<Finding>,
     splices: Vec<Splice>,
     blocked: Option<Blocked>,
+    searched_bytes: usize,
 }
 
 impl Looking<'_> {
+    fn texts(&mut self, texts: &[PlacedText]) -> Result<(), Blocked> {
+        let mut before: Option<&PlacedText> = None;
+        for placed in texts {
+            if let Some(before) = before.filter(|before| before.continues_in(placed)) {
+                self.seam(before, placed)?;
+            }
+            self.text(placed)?;
+            before = Some(placed);
+        }
+        Ok(())
+    }
+
     fn text(&mut self, placed: &PlacedText) -> Result<(), Blocked> {
         let body = self.body.clone();
-        let Some(text) = self.worth_scanning(&body, placed.text) else {
+        let raw = placed.text.raw(&body);
+        if raw.len() < DIGESTED_MIN {
+            let seen = self.search(&body, placed.text)?;
+            self.act(&body, placed, &seen);
             return Ok(());
-        };
-        let found = self.scan.text(&text);
-        let found = found.map_err(|overrun| Blocked::TooMuch {
-            kind: overrun.kind.clone(),
-        })?;
-        let action = self.actions.at(placed.place);
-        let mut places = placed.text.places(&body);
-        for found in found {
-            let fingerprint = self
-                .key
-                .fingerprint(text.get(found.range.clone()).unwrap_or_default());
-            let kind = found.kind.clone();
-            if action == Action::Redact {
-                self.splices.push(Splice {
-                    range: places.body_offset(found.range.start)..places.body_offset(found.range.end),
-                    with: Bytes::from(format!("[[SECRET:{kind}:{}]]", fingerprint.short())),
-                });
+        }
+        let digest = self.memory.digest(self.detectors.version(), raw);
+        match self.memory.recall(&digest) {
+            Some(None) => {}
+            Some(Some(seen)) => self.act(&body, placed, &seen),
+            None => {
+                let seen = self.search(&body, placed.text)?;
+                self.act(&body, placed, &seen);
+                self.memory.keep(digest, seen);
             }
-            if action == Action::Block && self.blocked.is_none() {
+        }
+        Ok(())
+    }
+
+    /// The secrets in a text.
+    fn search(&mut self, body: &[u8], text: Text) -> Result<Vec<Seen>, Blocked> {
+        self.searched_bytes += text.raw_len();
+        let Some(text) = self.worth_scanning(body, text) else {
+            return Ok(Vec::new());
+        };
+        let found = self.scan.text(&text).map_err(|overrun| too_much(overrun.kind))?;
+        let seen = found.into_iter().map(|found| Seen {
+            kind: found.kind.clone(),
+            fingerprint: self
+                .memory
+                .fingerprint(text.get(found.range.clone()).unwrap_or_default()),
+            range: found.range,
+        });
+        let seen = seen.collect();
+        if let Cow::Owned(buffer) = text {
+            self.unescaped = buffer;
+        }
+        Ok(seen)
+    }
+
+    /// Does about the secrets of a text what its place demands.
+    fn act(&mut self, body: &[u8], placed: &PlacedText, seen: &[Seen]) {
+        let mut places = placed.text.places(body);
+        for seen in seen {
+            let range = || places.body_offset(seen.range.start)..places.body_offset(seen.range.end);
+            self.found(placed, &seen.kind, seen.fingerprint, range);
+        }
+    }
+
+    /// Records a secret and does about it what its place demands.
+    fn found(
+        &mut self,
+        placed: &PlacedText,
+        kind: &SecretKind,
+        fingerprint: Fingerprint,
+        range: impl FnOnce() -> Range<usize>,
+    ) {
+        let action = self.actions.at(placed.place);
+        match action {
+            Action::Redact => self.splices.push(Splice {
+                range: range(),
+                with: Bytes::from(format!("[[SECRET:{kind}:{}]]", fingerprint.short())),
+            }),
+            Action::Block if self.blocked.is_none() => {
                 self.blocked = Some(Blocked::Secret {
                     kind: kind.clone(),
                     place: placed.place,
                     location: placed.location,
                 });
             }
-            self.findings.push(Finding {
-                kind,
-                place: placed.place,
-                location: placed.location,
-                fingerprint,
-                action,
-            });
+            Action::Block | Action::Flag => {}
         }
-        if let Cow::Owned(buffer) = text {
-            self.unescaped = buffer;
+        self.findings.push(Finding {
+            kind: kind.clone(),
+            place: placed.place,
+            location: placed.location,
+            fingerprint,
+            action,
+        });
+    }
+
+    /// Looks for a token that begins in one text and ends in the next: models read neighbouring blocks as one text.
+    fn seam(&mut self, before: &PlacedText, after: &PlacedText) -> Result<(), Blocked> {
+        let body = self.body.clone();
+        let (head, tail) = (before.text.unescape(&body), after.text.unescape(&body));
+        let from = head.len().saturating_sub(SEAM_BYTES);
+        let ending = head.get(from..).unwrap_or_default();
+        let joint = [ending, tail.get(..tail.len().min(SEAM_BYTES)).unwrap_or_default()].concat();
+        let found = self.scan.text(&joint).map_err(|overrun| too_much(overrun.kind))?;
+        let seam = ending.len();
+        let crossing = found.into_iter().find(|found| {
+            found.range.start < seam && seam < found.range.end && self.detectors.is_token(found)
+        });
+        let Some(found) = crossing else {
+            return Ok(());
+        };
+        let fingerprint = self
+            .memory
+            .fingerprint(joint.get(found.range.clone()).unwrap_or_default());
+        let mut places = before.text.places(&body);
+        let first = places.body_offset(from + found.range.start)..places.body_offset(head.len());
+        let rest = after.text.range().start..after.text.places(&body).body_offset(found.range.end - seam);
+        if self
+            .splices
+            .last()
+            .is_none_or(|last| last.range.end <= first.start)
+        {
+            self.found(before, found.kind, fingerprint, || first);
+            if self.actions.at(before.place) == Action::Redact {
+                self.splices.push(Splice {
+                    range: rest,
+                    with: Bytes::new(),
+                });
+            }
         }
         Ok(())
     }
@@ -224,4 +294,8 @@ impl Looking<'_> {
         unescape_into(raw, &mut buffer);
         Some(Cow::Owned(buffer))
     }
+}
+
+fn too_much(kind: &SecretKind) -> Blocked {
+    Blocked::TooMuch { kind: kind.clone() }
 }

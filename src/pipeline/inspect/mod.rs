@@ -12,6 +12,7 @@ mod chat;
 pub mod finding;
 pub mod index;
 pub mod inspection;
+pub mod memory;
 mod messages;
 pub mod place;
 pub mod power;

@@ -91,3 +91,25 @@ pub struct PlacedText {
     /// The object or item that holds it.
     pub location: Location,
 }
+
+impl PlacedText {
+    /// Whether the next text goes on where this one ends, for a model that reads both: texts of one message, or of the
+    /// system prompt, that somebody wrote.
+    pub(super) fn continues_in(&self, next: &Self) -> bool {
+        let same = match (self.location, next.location) {
+            (Location::Block(one, first), Location::Block(other, second)) => {
+                one == other && first.checked_add(1) == Some(second)
+            }
+            (Location::ItemPart(one, first), Location::ItemPart(other, second)) => {
+                one == other && first.checked_add(1) == Some(second)
+            }
+            (Location::System(first), Location::System(second)) => first.checked_add(1) == Some(second),
+            _ => false,
+        };
+        let is_prose = matches!(
+            self.place,
+            Place::NewestUserText | Place::SystemText | Place::EarlierTurn
+        );
+        same && is_prose && self.place == next.place
+    }
+}

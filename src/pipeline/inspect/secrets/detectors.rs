@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use aho_corasick::{AhoCorasick, AhoCorasickKind};
 
 use crate::pipeline::inspect::secrets::cases;
-use crate::pipeline::inspect::secrets::rule::{BadRules, Finder, Rule, RuleFile, RuleText};
-use crate::pipeline::inspect::secrets::scan::Scan;
+use crate::pipeline::inspect::secrets::rule::{BadRules, Finder, Pattern, Rule, RuleFile, RuleText};
+use crate::pipeline::inspect::secrets::scan::{Match, Scan};
 use crate::types::digest::Sha256;
 
 /// The shipped rules with a title each, in the order in which they win.
@@ -154,6 +154,12 @@ impl Detectors {
     /// Whether a keyword stands in these bytes.
     pub fn any_keyword(&self, bytes: &[u8]) -> bool {
         self.automaton.is_match(bytes)
+    }
+
+    /// Whether a match is a token that needs nothing around it to be known.
+    pub(in crate::pipeline::inspect) fn is_token(&self, found: &Match<'_>) -> bool {
+        let pattern = self.rules.get(found.rule).and_then(Rule::pattern);
+        pattern.is_some_and(Pattern::is_whole)
     }
 
     /// A scan over the texts of one body.

@@ -145,7 +145,7 @@ fn corpus_escaped_twice() {
 #[test]
 fn secrets_of_the_corpus_never_go_on() {
     let detectors = Detectors::shipped().unwrap();
-    let look = |body: &Value| inspect(good(body), &detectors, &Actions::SHIPPED, &key(1));
+    let look = |body: &Value| inspect(good(body), &detectors, &Actions::SHIPPED, &memory(1));
     let mut gone_on = Vec::new();
     for row in rows() {
         let newest = look(&request(json!([{ "role": "user", "content": row.text }])));
@@ -201,7 +201,7 @@ fn captured_requests_are_understood() {
             path.display()
         );
         let detectors = Detectors::shipped().unwrap();
-        let inspection = inspect(index, &detectors, &Actions::SHIPPED, &key(1));
+        let inspection = inspect(index, &detectors, &Actions::SHIPPED, &memory(1));
         assert_eq!(inspection.findings(), [], "{}", path.display());
         bodies += 1;
     }

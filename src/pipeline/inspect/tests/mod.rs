@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 use super::bad::BadBody;
 use super::finding::{Action, Blocked};
 use super::index::{Index, index};
-use super::inspection::{Actions, FingerprintKey, Inspection, inspect};
+use super::inspection::{Actions, Inspection, inspect};
+use super::memory::Memory;
 use super::place::{Location, Place};
 use super::secrets::Detectors;
 use crate::dialect::operation::Operation;
@@ -12,6 +13,7 @@ use crate::dialect::splice;
 use crate::types::secret::Secret;
 
 mod bodies;
+mod conversations;
 mod corpus;
 mod openai;
 mod places;
@@ -41,11 +43,11 @@ fn token() -> String {
 
 fn inspected(body: &Value) -> Inspection {
     let detectors = Detectors::shipped().unwrap();
-    inspect(good(body), &detectors, &Actions::SHIPPED, &key(1))
+    inspect(good(body), &detectors, &Actions::SHIPPED, &memory(1))
 }
 
-fn key(byte: u8) -> FingerprintKey {
-    FingerprintKey::new(&Secret::new([byte; 32]))
+fn memory(byte: u8) -> Memory {
+    Memory::new(&Secret::new([byte; 32]))
 }
 
 fn redacted(inspection: &Inspection) -> Bytes {

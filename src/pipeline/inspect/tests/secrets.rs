@@ -54,7 +54,7 @@ fn redaction_changes_the_secret_alone_and_is_stable() {
     let again = inspected(&serde_json::from_slice(&once).unwrap());
     assert_eq!((again.findings(), again.splices()), (&[][..], &[][..]));
     let detectors = Detectors::shipped().unwrap();
-    let other_tenant = inspect(good(&body), &detectors, &Actions::SHIPPED, &key(2));
+    let other_tenant = inspect(good(&body), &detectors, &Actions::SHIPPED, &memory(2));
     assert_ne!(redacted(&other_tenant), once);
 }
 
@@ -73,7 +73,7 @@ fn escapes_hide_nothing() {
         let body = format!(
             r#"{{"model":"m","max_tokens":1,"system":"{spelling}","messages":[{{"role":"user","content":"hello"}}]}}"#
         );
-        let inspection = inspect(indexed(&body).unwrap(), &detectors, &Actions::SHIPPED, &key(1));
+        let inspection = inspect(indexed(&body).unwrap(), &detectors, &Actions::SHIPPED, &memory(1));
         assert_eq!(inspection.kinds(), ["github-token".into()], "{body}");
         let clean: Value = serde_json::from_slice(&redacted(&inspection)).unwrap();
         assert!(
@@ -86,7 +86,7 @@ fn escapes_hide_nothing() {
     }
     let url =
         r#"{"model":"m","max_tokens":1,"system":"postgres:\/\/app:x7Kq2vLm9@db.internal","messages":[]}"#;
-    let inspection = inspect(indexed(url).unwrap(), &detectors, &Actions::SHIPPED, &key(1));
+    let inspection = inspect(indexed(url).unwrap(), &detectors, &Actions::SHIPPED, &memory(1));
     assert_eq!(inspection.kinds(), ["url-password".into()]);
 }
 
@@ -119,7 +119,7 @@ fn actions_are_a_choice() {
         newest_user_text: Action::Flag,
         ..Actions::SHIPPED
     };
-    let inspection = inspect(good(&body), &detectors, &actions, &key(1));
+    let inspection = inspect(good(&body), &detectors, &actions, &memory(1));
     assert_eq!((inspection.blocked(), inspection.splices()), (None, &[][..]));
     assert_eq!(inspection.findings().len(), 1);
 }
