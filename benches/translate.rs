@@ -12,7 +12,8 @@ use anyhow::Result;
 use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use tollgate::pipeline::translate::{
-    ChatProfile, ChatRequest, MessagesRequest, Reader, Rewriter, Telling, chat_to_messages, messages_to_chat,
+    ChatProfile, MessagesRequest, Reader, Rewriter, Telling, TranslatedRequest, chat_to_messages,
+    messages_to_chat,
 };
 use tollgate::types::ids::ModelName;
 
@@ -29,7 +30,7 @@ fn main() -> Result<()> {
         measure(&title, 20, || {
             black_box(messages_to_chat(&body, &model, &profile).ok());
         });
-        let ChatRequest { body: chat, .. } = messages_to_chat(&body, &model, &profile)?;
+        let TranslatedRequest { body: chat, .. } = messages_to_chat(&body, &model, &profile)?;
         let title = format!("chat to Messages, {kilobytes} KB");
         measure(&title, 20, || {
             black_box(chat_to_messages(&chat, Reader::Upstream(&model)).ok());
@@ -37,7 +38,7 @@ fn main() -> Result<()> {
     }
 
     let body = conversation(2);
-    let ChatRequest {
+    let TranslatedRequest {
         answer, body: chat, ..
     } = messages_to_chat(&body, &model, &profile)?;
     let chunks = chat_chunks();

@@ -304,7 +304,7 @@ fn choice_json(choice: &Choice, breakers: &Breakers) -> Value {
     let mut value = json!({
         "upstream": upstream.name,
         "provider": upstream.label,
-        "dialect": upstream.dialect.as_str(),
+        "dialect": choice.candidate.dialect().as_str(),
         "served_model": choice.candidate.served_model,
         "permitted": choice.permitted,
         "breaker": breakers.of(&upstream.name),

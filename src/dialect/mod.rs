@@ -12,6 +12,7 @@ pub mod splice;
 pub mod sse;
 
 pub mod anthropic;
+pub mod converse;
 pub mod gemini;
 pub mod openai;
 
@@ -37,6 +38,8 @@ pub enum Dialect {
     OpenAiChat,
     /// Gemini's own: `POST …/models/{model}:generateContent`.
     Gemini,
+    /// Amazon Bedrock's own: `POST /model/{model}/converse`.
+    Converse,
 }
 
 impl Dialect {
@@ -46,6 +49,7 @@ impl Dialect {
             Self::AnthropicMessages => "anthropic_messages",
             Self::OpenAiChat => "openai_chat",
             Self::Gemini => "gemini",
+            Self::Converse => "converse",
         }
     }
 
@@ -54,7 +58,7 @@ impl Dialect {
         match self {
             Self::AnthropicMessages => Some(Family::Anthropic),
             Self::OpenAiChat => Some(Family::OpenAi),
-            Self::Gemini => None,
+            Self::Gemini | Self::Converse => None,
         }
     }
 }

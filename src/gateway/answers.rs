@@ -12,8 +12,8 @@ use crate::pipeline::refusal::Refusal;
 use crate::pipeline::translate::prepare::{AnswerPlan, Told};
 use crate::pipeline::translate::{
     CompletionName, Ending, ErrorKind, Fault, Form, Observed, Progress, ResponseName, Rewriter, Telling,
-    chat_json, completion_chunks, completion_json, gemini_count, gemini_json, messages_json, openai_json,
-    response_json, response_of_message,
+    chat_json, completion_chunks, completion_json, converse_json, count_json, gemini_json, messages_json,
+    openai_json, response_json, response_of_message,
 };
 use crate::types::ids::RequestId;
 
@@ -38,8 +38,9 @@ pub(super) fn rewriter(plan: AnswerPlan, id: RequestId) -> Rewriter {
         AnswerPlan::Messages { alias } => Rewriter::messages(alias),
         AnswerPlan::Chat(context) => Rewriter::chat(context, message_id(id)),
         AnswerPlan::Gemini(context) => Rewriter::gemini(context, message_id(id)),
+        AnswerPlan::Converse(context) => Rewriter::converse(context, message_id(id)),
         // Counts are never streamed; whatever comes here is passed on.
-        AnswerPlan::GeminiCount => Rewriter::messages(None),
+        AnswerPlan::Count(_) => Rewriter::messages(None),
         AnswerPlan::OpenAi(plan) => Rewriter::chat_bytes(plan),
         AnswerPlan::Response(plan) => Rewriter::response_bytes(plan),
         AnswerPlan::Told(source, told) => {
@@ -119,7 +120,7 @@ pub(super) fn whole(
             };
             Ok((bytes, observed, kind))
         }
-        AnswerPlan::Chat(_) | AnswerPlan::Gemini(_) if wants_stream => {
+        AnswerPlan::Chat(_) | AnswerPlan::Gemini(_) | AnswerPlan::Converse(_) if wants_stream => {
             let mut stream = rewriter(plan.clone(), id);
             let mut out = BytesMut::new();
             let pushed = stream.push(body, &mut out);
@@ -145,8 +146,12 @@ pub(super) fn whole(
             let (bytes, observed) = gemini_json(body, context, message_id(id))?;
             Ok((bytes, observed, "application/json"))
         }
-        AnswerPlan::GeminiCount => {
-            let (bytes, observed) = gemini_count(body)?;
+        AnswerPlan::Converse(context) => {
+            let (bytes, observed) = converse_json(body, context, message_id(id))?;
+            Ok((bytes, observed, "application/json"))
+        }
+        AnswerPlan::Count(member) => {
+            let (bytes, observed) = count_json(body, member)?;
             Ok((bytes, observed, "application/json"))
         }
     }

@@ -29,7 +29,7 @@ impl Declared {
         // Both spellings of an Anthropic base URL are in use, with and without the version.
         let version = match declaration.dialect {
             Dialect::AnthropicMessages if !base.ends_with("/v1") => "/v1",
-            Dialect::AnthropicMessages | Dialect::OpenAiChat | Dialect::Gemini => "",
+            Dialect::AnthropicMessages | Dialect::OpenAiChat | Dialect::Gemini | Dialect::Converse => "",
         };
         Ok(Box::new(Self {
             base: format!("{base}{version}").into(),

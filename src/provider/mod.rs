@@ -31,6 +31,7 @@ use std::fmt::Debug;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::dialect::Dialect;
 use crate::dialect::operation::Operation;
 use crate::dialect::splice::Splice;
 use crate::provider::authorize::Authorization;
@@ -45,6 +46,18 @@ use crate::types::secret::Secret;
 ///
 /// The defaults are those of a vendor that differs in nothing from its dialect.
 pub trait Provider: Debug + Send + Sync {
+    /// What is spoken about this model; `usual` is what the declaration says.
+    fn dialect(&self, usual: Dialect, model: &ModelName) -> Dialect {
+        let _ = model;
+        usual
+    }
+
+    /// How tokens of a Messages request are counted for this model, where Messages are spoken about it.
+    fn counting(&self, model: &ModelName) -> Counting {
+        let _ = model;
+        Counting::AsMessages
+    }
+
     /// The path and query of a request, its base path included.
     fn target(&self, ask: &Ask<'_>) -> String;
 
@@ -73,6 +86,17 @@ pub trait Provider: Debug + Send + Sync {
 
     /// How requests are authorised.
     fn authorization(&self) -> &Authorization;
+}
+
+/// How an upstream counts tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// As the Messages API does.
+    AsMessages,
+    /// Its answer holds the count under another name.
+    Under(&'static str),
+    /// Not at all.
+    Not,
 }
 
 /// Edits of a body, and what is lost by them.

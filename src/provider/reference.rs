@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use crate::dialect::Dialect;
+use crate::dialect::converse::maker::{Cache, Demand, Maker};
 use crate::dialect::openai::profile::{
     ChatProfile, MaxTokensField, ReasoningIn, SystemMessages, THINK_TAGS, ToolChoice,
 };
@@ -44,9 +45,10 @@ it without sending anything.
 | `temperature`, `top_p`, `top_k`, `service_tier`, `strict` | dropped |
 | `stop_sequences` | dropped upstream, and watched for by the gateway: the answer ends there |
 | betas, `context_management`, `speed`, `inference_geo` | dropped |
-| `cache_control`, citations, `metadata` | dropped |
+| `cache_control` | dropped, but for models on Bedrock that have such a cache |
+| citations, `metadata` | dropped |
 | a late system message | dropped from its place, and moved to the beginning |
-| counting tokens | estimated by the gateway, with `x-tollgate-estimated: true` |
+| counting tokens | estimated by the gateway where the upstream does not count, with `x-tollgate-estimated: true` |
 | `/v1/responses` | translated |
 | `/v1/embeddings` | refused with 501 where no upstream of the route has them |
 
@@ -80,6 +82,61 @@ fn row(declaration: &Declaration) -> String {
         declaration.dialect.as_str(),
         declaration.scheme.as_str(),
     )
+}
+
+const CONVERSE: &str = "
+## Models on Bedrock that are not Claude
+
+They are asked by Converse. Pictures (PNG, JPEG, GIF, WebP) and PDFs are sent to all of them; who cannot see or read them
+says so. Reasoning is shown, and goes back where its maker signed it. A call or result of a tool that is not listed any
+more brings a stub of the tool along; `tool_choice` of type `none` leaves the tools out where no calls stand in the
+conversation, and is dropped elsewhere. What models take beyond that goes by their maker:
+
+";
+
+const MAKERS: [(&str, Maker); 8] = [
+    ("Nova", Maker::Nova),
+    ("Nova 2", Maker::ReasoningNova),
+    ("gpt-oss", Maker::GptOss),
+    ("Llama", Maker::Meta),
+    ("Mistral", Maker::Mistral),
+    ("Cohere, AI21", Maker::Unbidden),
+    ("Claude behind a profile whose name hides it", Maker::Anthropic),
+    ("all others", Maker::Other),
+];
+
+/// What can be said about the models of a maker.
+fn converse_traits(maker: Maker) -> Vec<String> {
+    let demand = match maker.demand() {
+        Demand::Nothing => "`auto` only, others dropped",
+        Demand::Any => "all, a named tool becomes `any`",
+        Demand::Certain => "all",
+    };
+    let cache = match maker.cache() {
+        Cache::None => "dropped",
+        Cache::Prompt => "cache points for system text and messages",
+        Cache::Everything => "cache points",
+    };
+    let thinking = match maker {
+        Maker::Anthropic => "as asked",
+        Maker::ReasoningNova => "`reasoningConfig`, up to `medium`",
+        Maker::GptOss => "`reasoning_effort`",
+        _ => "dropped",
+    };
+    let schema = if maker.takes_schema() { "kept" } else { "dropped" };
+    let status = if maker.takes_status() {
+        "as `status`"
+    } else {
+        "marked in the text"
+    };
+    vec![
+        format!("tool choice: {demand}"),
+        format!("`cache_control`: {cache}"),
+        format!("thinking: {thinking}"),
+        format!("`output_config.format`: {schema}"),
+        format!("failed calls: {status}"),
+        format!("stop sequences: {}, more are watched for", maker.stops_max()),
+    ]
 }
 
 /// What can be said about a profile, each with the way it is said.
@@ -167,6 +224,10 @@ fn page(registry: &Registry) -> String {
             differs.retain(|said| !usual.contains(said));
             writeln!(page, "\n- Models `{pattern}`: {}.", differs.join("; ")).unwrap();
         }
+    }
+    page.push_str(CONVERSE);
+    for (makers, maker) in MAKERS {
+        writeln!(page, "- {makers}: {}.", converse_traits(maker).join("; ")).unwrap();
     }
     page.push_str(LENT);
     for declaration in registry.declarations() {

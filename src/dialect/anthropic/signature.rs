@@ -13,8 +13,27 @@ use crate::dialect::raw::{Members, put_string};
 /// How every signature of ours begins.
 const PREFIX: &str = "tg1.";
 
-/// How signatures go on that carry thought signatures of Gemini.
-const GEMINI: &str = "gemini.";
+/// Who signs what must come back to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Signer {
+    /// Gemini, its thoughts, texts and calls.
+    #[default]
+    Gemini,
+    /// A model on Bedrock, its reasoning.
+    Converse,
+}
+
+impl Signer {
+    const ALL: [Self; 2] = [Self::Gemini, Self::Converse];
+
+    /// How signatures go on that carry those of this signer.
+    const fn tag(self) -> &'static str {
+        match self {
+            Self::Gemini => "gemini.",
+            Self::Converse => "converse.",
+        }
+    }
+}
 
 /// The longest hidden text that a signature carries; a longer one is dropped.
 pub const HIDDEN_BYTES_MAX: usize = 256 << 10;
@@ -51,24 +70,44 @@ pub fn is_unsigned(signature: &str) -> bool {
 /// thinking block that stands beside it carries the signature, and is made for it where there is none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Carried {
+    /// Whose they are.
+    pub signer: Signer,
     /// Of the thinking itself.
     pub own: Option<String>,
     /// Of the text before the thinking.
     pub prior: Option<String>,
     /// Of the text or call behind it.
     pub next: Option<String>,
+    /// The text that `own` proves, where the client asked for it to be hidden.
+    pub hidden: Option<String>,
+    /// Thinking that only its maker can read, instead of all others.
+    pub redacted: Option<String>,
 }
 
 impl Carried {
+    /// What this signer has signed: nothing yet.
+    pub fn of(signer: Signer) -> Self {
+        Self {
+            signer,
+            ..Self::default()
+        }
+    }
+
     /// Whether nothing is carried.
     pub const fn is_empty(&self) -> bool {
-        self.own.is_none() && self.prior.is_none() && self.next.is_none()
+        self.own.is_none() && self.prior.is_none() && self.next.is_none() && self.redacted.is_none()
     }
 
     /// The signature that carries these.
     pub fn seal(&self) -> String {
         let mut json = vec![b'{'];
-        let all = [("own", &self.own), ("prior", &self.prior), ("next", &self.next)];
+        let all = [
+            ("own", &self.own),
+            ("prior", &self.prior),
+            ("next", &self.next),
+            ("hidden", &self.hidden),
+            ("redacted", &self.redacted),
+        ];
         for (name, value) in all {
             if let Some(value) = value {
                 if json.len() > 1 {
@@ -80,19 +119,25 @@ impl Carried {
             }
         }
         json.push(b'}');
-        format!("{PREFIX}{GEMINI}{}", URL_SAFE_NO_PAD.encode(json))
+        format!("{PREFIX}{}{}", self.signer.tag(), URL_SAFE_NO_PAD.encode(json))
     }
 
     /// What a signature carries, where it is one of these.
     pub fn open(signature: &str) -> Option<Self> {
-        let carried = signature.strip_prefix(PREFIX)?.strip_prefix(GEMINI)?;
+        let tagged = signature.strip_prefix(PREFIX)?;
+        let mut signers = Signer::ALL.into_iter();
+        let (signer, carried) =
+            signers.find_map(|signer| Some((signer, tagged.strip_prefix(signer.tag())?)))?;
         let json = String::from_utf8(URL_SAFE_NO_PAD.decode(carried).ok()?).ok()?;
         let members = Members::read(&json)?;
         let value = |name| members.string(name).map(std::borrow::Cow::into_owned);
         Some(Self {
+            signer,
             own: value("own"),
             prior: value("prior"),
             next: value("next"),
+            hidden: value("hidden"),
+            redacted: value("redacted"),
         })
     }
 }
@@ -125,10 +170,16 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         let carried = Carried {
             own: some("AB+/=="),
-            prior: None,
             next: some("\"ü"),
+            ..Carried::default()
         };
-        for carried in [carried, Carried::default()] {
+        let reasoned = Carried {
+            own: some("AB"),
+            hidden: some("so"),
+            redacted: some("AA=="),
+            ..Carried::of(Signer::Converse)
+        };
+        for carried in [carried, reasoned, Carried::default()] {
             let sealed = carried.seal();
             assert_eq!(Carried::open(&sealed).as_ref(), Some(&carried));
             assert_eq!(open(&sealed), None);

@@ -209,7 +209,7 @@ impl Attempts<'_> {
         if !body.is_empty() {
             answer.release().await;
         }
-        let dialect = candidate.upstream.dialect;
+        let dialect = candidate.dialect();
         let client = self.envelope.operation.family();
         let error = upstream_error(client, dialect, status, retry_after.as_deref(), &body);
         // Some say when to come back in the body only.

@@ -65,7 +65,7 @@ impl Attempts<'_> {
         let spoken = if prepared.same_dialect {
             prepared.operation.wire_format()
         } else {
-            candidate.upstream.dialect.as_str()
+            candidate.dialect().as_str()
         };
         self.close.upstream_dialect = Some(spoken.into());
         self.close.served_model = Some(candidate.served_model.clone());

@@ -71,7 +71,7 @@ fn assemble(
     client: &ClientHead<'_>,
 ) -> pingora_error::Result<RequestHeader> {
     let upstream = &candidate.upstream;
-    let family = upstream.dialect.family();
+    let family = candidate.dialect().family();
     let presented = presented_credentials(client.headers);
     let repeats = |text: &[u8]| {
         presented

@@ -11,6 +11,7 @@ pub mod upstream;
 
 use std::sync::Arc;
 
+use crate::dialect::Dialect;
 use crate::pipeline::inspect::index::Index;
 use crate::pipeline::route::balance::{Balance, Share};
 use crate::pipeline::route::conditions::{Conditions, Miss};
@@ -36,6 +37,14 @@ pub struct Candidate {
     pub meters: Arc<RouteMeters>,
     /// Its place among the upstreams of that route.
     pub position: usize,
+}
+
+impl Candidate {
+    /// What it speaks: one upstream may speak otherwise for other models.
+    pub fn dialect(&self) -> Dialect {
+        let upstream = &self.upstream;
+        upstream.provider.dialect(upstream.dialect, &self.served_model)
+    }
 }
 
 /// One upstream of a route.

@@ -20,7 +20,7 @@ pub struct Upstream {
     pub label: Box<str>,
     /// Where it lives.
     pub destination: Destination,
-    /// What it speaks.
+    /// What it speaks, unless its provider says otherwise of a model.
     pub dialect: Dialect,
     /// Its vendor's ways: paths, edits, credentials.
     pub provider: Box<dyn Provider>,

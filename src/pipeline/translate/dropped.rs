@@ -101,12 +101,24 @@ impl fmt::Display for Place<'_> {
 
 /// What has been lost so far. Bounded, because a client can make any number of losses.
 #[derive(Debug, Default)]
-pub(crate) struct Losses(Vec<Dropped>);
+pub(crate) struct Losses {
+    list: Vec<Dropped>,
+    /// Whether marks for the cache reach the upstream in another form.
+    marks_are_kept: bool,
+}
 
 /// The most items that are listed; a body of 32 MiB could name millions.
 const LOSSES_MAX: usize = 1000;
 
 impl Losses {
+    /// None so far; `marks_are_kept` where marks for the cache reach the upstream in another form.
+    pub(crate) fn new(marks_are_kept: bool) -> Self {
+        Self {
+            list: Vec::new(),
+            marks_are_kept,
+        }
+    }
+
     pub(crate) fn hint(&mut self, place: Place<'_>, reason: &'static str) {
         self.note(place, DroppedKind::Hint, reason);
     }
@@ -116,8 +128,8 @@ impl Losses {
     }
 
     fn note(&mut self, place: Place<'_>, kind: DroppedKind, reason: &'static str) {
-        if self.0.len() < LOSSES_MAX {
-            self.0.push(Dropped {
+        if self.list.len() < LOSSES_MAX {
+            self.list.push(Dropped {
                 path: place.to_string(),
                 kind,
                 reason,
@@ -135,6 +147,7 @@ impl Losses {
             let empty = matches!(value.text(), "false" | "[]" | "{}" | "\"\"");
             match name {
                 _ if empty => {}
+                "cache_control" if self.marks_are_kept => {}
                 "cache_control" => self.hint(place.member(name), "the upstream caches by itself"),
                 "eager_input_streaming"
                 | "input_examples"
@@ -147,7 +160,7 @@ impl Losses {
     }
 
     pub(crate) fn into_list(self) -> Vec<Dropped> {
-        self.0
+        self.list
     }
 }
 

@@ -15,6 +15,7 @@ pub mod from_responses;
 pub(crate) mod names;
 pub mod prepare;
 pub mod request;
+pub mod to_converse;
 pub mod to_gemini;
 pub mod to_messages;
 
@@ -31,8 +32,10 @@ pub use crate::dialect::openai::profile::ChatProfile;
 pub use crate::pipeline::translate::answer::answer_stream::AnswerStream;
 pub use crate::pipeline::translate::answer::chat::chat_json;
 pub use crate::pipeline::translate::answer::context::AnswerContext;
+pub use crate::pipeline::translate::answer::converse::converse_json;
+pub use crate::pipeline::translate::answer::count::count_json;
 pub use crate::pipeline::translate::answer::fault::Fault;
-pub use crate::pipeline::translate::answer::gemini::{gemini_count, gemini_json};
+pub use crate::pipeline::translate::answer::gemini::gemini_json;
 pub use crate::pipeline::translate::answer::messages::messages_json;
 pub use crate::pipeline::translate::answer::messages_stream::MessagesStream;
 pub use crate::pipeline::translate::answer::observed::{Observed, Outcome};
@@ -49,8 +52,9 @@ pub use crate::pipeline::translate::answer::{Ending, Progress};
 pub use crate::pipeline::translate::dropped::{Dropped, DroppedKind, dropped_header};
 pub use crate::pipeline::translate::from_chat::chat_to_messages;
 pub use crate::pipeline::translate::from_responses::responses_to_messages;
-pub use crate::pipeline::translate::request::{ChatRequest, Untranslatable, messages_to_chat};
-pub use crate::pipeline::translate::to_gemini::{GeminiRequest, count_to_gemini, messages_to_gemini};
+pub use crate::pipeline::translate::request::{TranslatedRequest, Untranslatable, messages_to_chat};
+pub use crate::pipeline::translate::to_converse::messages_to_converse;
+pub use crate::pipeline::translate::to_gemini::{count_to_gemini, messages_to_gemini};
 pub use crate::pipeline::translate::to_messages::{MessagesRequest, Reader};
 pub use crate::pipeline::translate::upstream_error::{ClientError, upstream_error};
 use crate::types::ids::ModelName;
@@ -94,6 +98,11 @@ impl Rewriter {
     /// For a Gemini upstream; the client's message gets this id.
     pub fn gemini(context: AnswerContext, message_id: impl Into<String>) -> Self {
         Self::Answer(Box::new(AnswerStream::gemini(context, message_id)))
+    }
+
+    /// For an upstream of Bedrock's Converse; the client's message gets this id.
+    pub fn converse(context: AnswerContext, message_id: impl Into<String>) -> Self {
+        Self::Answer(Box::new(AnswerStream::converse(context, message_id)))
     }
 
     /// For chat completions on both sides.

@@ -14,10 +14,10 @@ use crate::pipeline::translate::foreign_reasoning::foreign_reasoning;
 use crate::pipeline::translate::foreign_thinking::{EmptySignatures, foreign_thinking};
 use crate::pipeline::translate::{
     AnswerContext, ChatBytes, ChatProfile, CompletionContext, Dropped, DroppedKind, Reader, ResponseBytes,
-    ResponseContext, Untranslatable, chat_to_messages, count_to_gemini, messages_to_chat, messages_to_gemini,
-    responses_to_messages,
+    ResponseContext, Untranslatable, chat_to_messages, count_to_gemini, messages_to_chat,
+    messages_to_converse, messages_to_gemini, responses_to_messages,
 };
-use crate::provider::{Ask, Unfit};
+use crate::provider::{Ask, Counting, Unfit};
 use crate::types::ids::ModelName;
 
 /// What goes to one candidate, and what its answer needs to come back.
@@ -51,8 +51,10 @@ pub enum AnswerPlan {
     Chat(AnswerContext),
     /// What Gemini answers becomes Messages.
     Gemini(AnswerContext),
-    /// A count of tokens by Gemini.
-    GeminiCount,
+    /// What Bedrock's Converse answers becomes Messages.
+    Converse(AnswerContext),
+    /// A count of tokens, which stands under this member.
+    Count(&'static str),
     /// What this plan makes Messages of is told to a client of another API.
     Told(Box<AnswerPlan>, Told),
     /// Bytes of completions and embeddings pass.
@@ -122,7 +124,7 @@ pub fn prepare(
 /// The body in the dialect of the candidate.
 fn in_its_dialect(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
     let operation = inspection.index().operation();
-    match (operation.family(), candidate.upstream.dialect) {
+    match (operation.family(), candidate.dialect()) {
         (Family::Anthropic, Dialect::AnthropicMessages) => messages_bytes(inspection, candidate),
         (Family::OpenAi, Dialect::OpenAiChat)
             if operation != Operation::Responses || chat(candidate).responses =>
@@ -163,14 +165,23 @@ fn messages_bytes(inspection: &Inspection, candidate: &Candidate) -> Result<Prep
         EmptySignatures::Kept
     };
     let (removed, dropped) = foreign_thinking(&edited, empty);
+    let operation = index.operation();
+    let counting = candidate.upstream.provider.counting(&candidate.served_model);
+    let answer = match counting {
+        Counting::Under(member) if operation == Operation::CountTokens => AnswerPlan::Count(member),
+        Counting::Not if operation == Operation::CountTokens => {
+            return Err(Unprepared::NotSupported(operation));
+        }
+        _ => AnswerPlan::Messages { alias },
+    };
     Ok(Prepared {
         body: splice::apply(&edited, &removed)?,
-        operation: index.operation(),
+        operation,
         stream: index.stream(),
         same_dialect: true,
         splices: edits.len() + removed.len(),
         dropped,
-        answer: AnswerPlan::Messages { alias },
+        answer,
     })
 }
 
@@ -230,7 +241,7 @@ fn count_by_gemini(inspection: &Inspection, candidate: &Candidate) -> Result<Pre
         same_dialect: false,
         splices: edits.len(),
         dropped,
-        answer: AnswerPlan::GeminiCount,
+        answer: AnswerPlan::Count("totalTokens"),
     })
 }
 
@@ -239,10 +250,9 @@ fn count_by_gemini(inspection: &Inspection, candidate: &Candidate) -> Result<Pre
 fn translated(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared, Unprepared> {
     let edits = inspection.splices();
     let redacted = splice::apply(inspection.index().body(), edits)?;
-    let upstream = &candidate.upstream;
-    let reader = match upstream.dialect {
+    let reader = match candidate.dialect() {
         Dialect::AnthropicMessages => Reader::Upstream(&candidate.served_model),
-        Dialect::OpenAiChat | Dialect::Gemini => Reader::Translation,
+        Dialect::OpenAiChat | Dialect::Gemini | Dialect::Converse => Reader::Translation,
     };
     let (messages, mut dropped, told) = match inspection.index().operation() {
         Operation::Messages => (redacted, Vec::new(), None),
@@ -258,7 +268,7 @@ fn translated(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared
         }
         other => return Err(Unprepared::NotSupported(other)),
     };
-    let (body, operation, source) = match upstream.dialect {
+    let (body, operation, source) = match candidate.dialect() {
         Dialect::AnthropicMessages => (
             messages,
             Operation::Messages,
@@ -274,6 +284,15 @@ fn translated(inspection: &Inspection, candidate: &Candidate) -> Result<Prepared
             let asked = messages_to_gemini(&messages, &candidate.served_model)?;
             dropped.extend(asked.dropped);
             (asked.body, Operation::Messages, AnswerPlan::Gemini(asked.answer))
+        }
+        Dialect::Converse => {
+            let asked = messages_to_converse(&messages, &candidate.served_model)?;
+            dropped.extend(asked.dropped);
+            (
+                asked.body,
+                Operation::Messages,
+                AnswerPlan::Converse(asked.answer),
+            )
         }
     };
     Ok(Prepared {

@@ -1,10 +1,14 @@
-//! Claude on Amazon Bedrock: `InvokeModel` and `InvokeModelWithResponseStream`.
+//! Amazon Bedrock: Claude by `InvokeModel` and `InvokeModelWithResponseStream`, all other models by
+//! `Converse` and `ConverseStream`. The model's name decides.
 //!
-//! Input: Messages requests, byte for byte but for the edits of `body`. Output: requests that Bedrock takes,
-//! signed by `signing` or with an API key; `stream` takes the binary frames of its answers apart.
+//! Input: Messages requests, byte for byte but for the edits of `body`, or requests in the words of Converse.
+//! Output: requests that Bedrock takes, signed by `signing` or with an API key; `stream` takes the binary
+//! frames of its answers apart. `models` knows what names say, and `count` asks for tokens.
 //! Never: a request for a picture or file behind an address, which Bedrock does not fetch.
 
 mod body;
+mod count;
+mod models;
 mod signing;
 mod stream;
 
@@ -13,8 +17,10 @@ use std::sync::Arc;
 use http::header::ACCEPT;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::dialect::Dialect;
 use crate::dialect::operation::Operation;
 use crate::provider::authorize::{Authorization, Scheme};
+use crate::provider::bedrock::models::Claude;
 use crate::provider::bedrock::signing::{AccessKey, Signing};
 use crate::provider::bedrock::stream::EventStream;
 use crate::provider::betas::Betas;
@@ -23,8 +29,9 @@ use crate::provider::frames::Frames;
 use crate::provider::lending::aws;
 use crate::provider::path::segment;
 use crate::provider::registry::Code;
-use crate::provider::{Ask, Edits, Misconfigured, Provider, Settings, Unfit};
+use crate::provider::{Ask, Counting, Edits, Misconfigured, Provider, Settings, Unfit};
 use crate::types::clock::SystemClock;
+use crate::types::ids::ModelName;
 
 inventory::submit! {
     Code {
@@ -41,6 +48,7 @@ const EVENT_STREAM: &str = "application/vnd.amazon.eventstream";
 #[derive(Debug)]
 struct Bedrock {
     base: Box<str>,
+    claude: Claude,
     /// The betas that its models take.
     betas: Betas,
     authorization: Authorization,
@@ -53,6 +61,7 @@ impl Bedrock {
         Ok(Box::new(Self {
             betas: betas.with(settings.options.get("betas").unwrap_or_default()),
             base: settings.endpoint.base_path().into(),
+            claude: Claude::named(settings.options.get("claude").unwrap_or_default()),
             authorization,
         }))
     }
@@ -86,27 +95,41 @@ fn authorization(settings: &Settings) -> Result<Authorization, Misconfigured> {
 }
 
 impl Provider for Bedrock {
-    fn target(&self, ask: &Ask<'_>) -> String {
-        let action = if ask.stream {
-            "invoke-with-response-stream"
+    fn dialect(&self, usual: Dialect, model: &ModelName) -> Dialect {
+        if self.claude.is(model) {
+            usual
         } else {
-            "invoke"
+            Dialect::Converse
+        }
+    }
+
+    /// Profiles cannot be asked, only the models behind them.
+    fn counting(&self, model: &ModelName) -> Counting {
+        models::foundation(model).map_or(Counting::Not, |_| Counting::Under(count::MEMBER))
+    }
+
+    fn target(&self, ask: &Ask<'_>) -> String {
+        let counted = models::foundation(ask.model).filter(|_| ask.operation == Operation::CountTokens);
+        let (model, action) = match (counted, self.claude.is(ask.model), ask.stream) {
+            (Some(foundation), ..) => (foundation, "count-tokens"),
+            (None, true, false) => (ask.model.as_str(), "invoke"),
+            (None, true, true) => (ask.model.as_str(), "invoke-with-response-stream"),
+            (None, false, false) => (ask.model.as_str(), "converse"),
+            (None, false, true) => (ask.model.as_str(), "converse-stream"),
         };
-        format!(
-            "{}/model/{}/{action}",
-            self.base,
-            segment(ask.model.as_str(), b"")
-        )
+        format!("{}/model/{}/{action}", self.base, segment(model, b""))
     }
 
     fn edits(&self, ask: &Ask<'_>, body: &[u8]) -> Result<Edits, Unfit> {
-        if ask.operation != Operation::Messages {
-            return Err(Unfit(format!(
-                "Bedrock has no {} for this gateway: ask another upstream",
-                ask.operation.as_str()
-            )));
+        if !self.claude.is(ask.model) {
+            // Translated for it, and for it alone.
+            return Ok(Edits::default());
         }
-        body::edits(ask.client, &self.betas, body)
+        let edits = body::edits(ask.client, &self.betas, body)?;
+        if ask.operation == Operation::CountTokens {
+            return count::edits(body, edits);
+        }
+        Ok(edits)
     }
 
     fn headers(&self, ask: &Ask<'_>) -> Vec<(HeaderName, Option<HeaderValue>)> {

@@ -1,6 +1,7 @@
 //! The binary frames of `application/vnd.amazon.eventstream`, as server-sent events.
 //!
-//! Both checksums of a frame are checked. A frame that is an exception becomes an `error` event: nothing
+//! Both checksums of a frame are checked. InvokeModel's frames carry events of the Messages stream, those of
+//! ConverseStream are told apart by their names. A frame that is an exception becomes an `error` event: nothing
 //! that follows it could be a proper end.
 
 use std::borrow::Cow;
@@ -13,6 +14,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::dialect::anthropic::error::ErrorKind;
 use crate::dialect::anthropic::event::put_error;
+use crate::dialect::converse::answer::EVENTS;
 use crate::dialect::raw::Members;
 use crate::provider::frames::{Frames, Misframed};
 
@@ -80,11 +82,18 @@ fn header<'m>(frame: &'m Message, name: &str) -> &'m str {
 
 /// Writes the event that a frame carries.
 fn put(frame: &Message, events: &mut BytesMut) -> Result<(), Misframed> {
-    let payload = std::str::from_utf8(frame.payload())
+    let text = std::str::from_utf8(frame.payload())
         .map_err(|_| Misframed("a frame of the upstream holds no text"))?;
-    let payload = Members::read(payload).unwrap_or_default();
+    let payload = Members::read(text).unwrap_or_default();
     match header(frame, ":message-type") {
-        "event" => put_event(&payload, events),
+        "event" => {
+            let name = header(frame, ":event-type");
+            if EVENTS.contains(&name) {
+                put_named(name, text, events);
+                return Ok(());
+            }
+            put_event(&payload, events)
+        }
         "exception" => {
             let message = payload.string("message").unwrap_or_default();
             put_exception(header(frame, ":exception-type"), &payload, &message, events);
@@ -97,6 +106,18 @@ fn put(frame: &Message, events: &mut BytesMut) -> Result<(), Misframed> {
         }
         _ => Err(Misframed("a frame of the upstream is of no known kind")),
     }
+}
+
+/// An event of ConverseStream, as an object whose only member has its name.
+fn put_named(name: &str, payload: &str, events: &mut BytesMut) {
+    for piece in ["data: {\"", name, "\":"] {
+        events.put_slice(piece.as_bytes());
+    }
+    // Line ends stand between JSON tokens only, where they say nothing; in an event they would end its line.
+    for line in payload.split(['\r', '\n']) {
+        events.put_slice(line.as_bytes());
+    }
+    events.put_slice(b"}\n\n");
 }
 
 /// An event of the Messages stream, in base64.
@@ -145,6 +166,9 @@ fn put_exception(kind: &str, payload: &Members<'_>, message: &str, events: &mut 
 
 #[cfg(test)]
 mod tests {
+    use aws_smithy_eventstream::frame::write_message_to;
+    use aws_smithy_types::event_stream::{Header, HeaderValue};
+
     use super::*;
 
     /// Known answers, computed by botocore: an event, and an exception.
@@ -184,6 +208,29 @@ mod tests {
         }
         let (events, is_whole) = taken(&stream[..130], 7).unwrap();
         assert_eq!((events.as_str(), is_whole), (PING, false));
+    }
+
+    #[test]
+    fn events_of_converse_keep_their_names() {
+        let frame = |name: &'static str, payload: &'static str| {
+            let header = |name: &'static str, value: &'static str| {
+                Header::new(name, HeaderValue::String(value.into()))
+            };
+            let message = Message::new(payload)
+                .add_header(header(":event-type", name))
+                .add_header(header(":message-type", "event"));
+            let mut bytes = Vec::new();
+            write_message_to(&message, &mut bytes).unwrap();
+            bytes
+        };
+        let stream = [
+            frame("contentBlockDelta", "{\"delta\":\r\n{\"text\":\"a\"}}"),
+            frame("somethingNew", "{}"),
+            frame("metadata", "{\"usage\":{}}"),
+        ]
+        .concat();
+        let expected = "data: {\"contentBlockDelta\":{\"delta\":{\"text\":\"a\"}}}\n\ndata: {\"metadata\":{\"usage\":{}}}\n\n";
+        assert_eq!(taken(&stream, 11).unwrap(), (expected.to_owned(), true));
     }
 
     #[test]

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
 use http::HeaderMap;
 
 use super::*;
+use crate::dialect::splice;
 use crate::provider::options::Options;
 use crate::provider::registry::Registry;
 use crate::types::ids::ModelName;
@@ -56,15 +60,94 @@ fn the_model_is_one_segment_of_the_path() {
         assert!(headers.contains(&(ACCEPT, Some(HeaderValue::from_static(accept)))));
         assert!(headers.contains(&(HeaderName::from_static("anthropic-beta"), None)));
     }
-    let count = Ask {
+    assert!(provider.frames(EVENT_STREAM).is_some() && provider.frames("text/event-stream").is_none());
+}
+
+#[test]
+fn other_models_are_asked_by_converse() {
+    let (_, provider) = opened(Some("k"), &[("claude", "arn:*/ours")]).unwrap();
+    let client = HeaderMap::new();
+    for (model, stream, dialect, end) in [
+        (
+            "us.amazon.nova-pro-v1:0",
+            false,
+            Dialect::Converse,
+            "us.amazon.nova-pro-v1%3A0/converse",
+        ),
+        (
+            "openai.gpt-oss-20b-1:0",
+            true,
+            Dialect::Converse,
+            "openai.gpt-oss-20b-1%3A0/converse-stream",
+        ),
+        (
+            "arn:aws:bedrock:x:1:application-inference-profile/ours",
+            false,
+            Dialect::AnthropicMessages,
+            "arn%3Aaws%3Abedrock%3Ax%3A1%3Aapplication-inference-profile%2Fours/invoke",
+        ),
+    ] {
+        let model = ModelName::from(model);
+        let ask = Ask {
+            operation: Operation::Messages,
+            model: &model,
+            stream,
+            query: None,
+            client: &client,
+        };
+        assert_eq!(provider.dialect(Dialect::AnthropicMessages, &model), dialect);
+        assert_eq!(provider.target(&ask), format!("/model/{end}"));
+        let edits = provider.edits(&ask, br#"{"messages":[]}"#).unwrap();
+        assert_eq!(edits.splices.is_empty(), dialect == Dialect::Converse);
+    }
+}
+
+#[test]
+fn tokens_are_counted_by_the_model_behind_a_profile() {
+    let (_, provider) = opened(Some("k"), &[("claude", "ours")]).unwrap();
+    let client = HeaderMap::new();
+    let model = ModelName::from("eu.anthropic.claude-sonnet-4-6-v1:0");
+    let ask = Ask {
         operation: Operation::CountTokens,
         model: &model,
         stream: false,
-        query: None,
+        query: Some("beta=true"),
         client: &client,
     };
-    assert!(provider.edits(&count, b"{}").is_err());
-    assert!(provider.frames(EVENT_STREAM).is_some() && provider.frames("text/event-stream").is_none());
+    assert_eq!(provider.counting(&model), Counting::Under("inputTokens"));
+    assert_eq!(
+        provider.target(&ask),
+        "/model/anthropic.claude-sonnet-4-6-v1%3A0/count-tokens"
+    );
+    for (body, counted) in [
+        (
+            r#"{"model":"m","messages":[ 1 ]}"#,
+            r#"{"max_tokens":1,"anthropic_version":"bedrock-2023-05-31","messages":[ 1 ]}"#,
+        ),
+        (
+            r#"{"messages":[],"thinking":{"type":"enabled","budget_tokens":2048}}"#,
+            r#"{"max_tokens":2049,"anthropic_version":"bedrock-2023-05-31","messages":[],"thinking":{"type":"enabled","budget_tokens":2048}}"#,
+        ),
+        (
+            r#"{"messages":[],"max_tokens":7}"#,
+            r#"{"anthropic_version":"bedrock-2023-05-31","messages":[],"max_tokens":7}"#,
+        ),
+    ] {
+        let edits = provider.edits(&ask, body.as_bytes()).unwrap();
+        let wrapped = splice::apply(&Bytes::copy_from_slice(body.as_bytes()), &edits.splices).unwrap();
+        let encoded = STANDARD.encode(counted);
+        assert_eq!(
+            wrapped,
+            format!(r#"{{"input":{{"invokeModel":{{"body":"{encoded}"}}}}}}"#)
+        );
+    }
+    for opaque in [
+        "ours",
+        "arn:aws:bedrock:x:1:application-inference-profile/a",
+        "amazon.nova-pro-v1:0",
+    ] {
+        assert_eq!(provider.counting(&ModelName::from(opaque)), Counting::Not);
+    }
 }
 
 #[test]

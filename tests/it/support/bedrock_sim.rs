@@ -170,7 +170,7 @@ fn event_frame(event: &[u8]) -> Vec<u8> {
 }
 
 /// A frame: lengths, checksum of the lengths, headers, payload, checksum of everything.
-fn frame(kind: &str, name: &str, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: &str, name: &str, payload: &[u8]) -> Vec<u8> {
     let named = if kind == "event" {
         ":event-type"
     } else {

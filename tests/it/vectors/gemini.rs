@@ -125,7 +125,7 @@ fn whole_answers_become_messages() {
 }
 
 /// The content that an SDK accumulates, signatures included.
-fn accumulated(events: &[Event]) -> Value {
+pub fn accumulated(events: &[Event]) -> Value {
     let mut content: Vec<Value> = Vec::new();
     for Event { data, .. } in events {
         match data["type"].as_str().unwrap() {

@@ -12,6 +12,9 @@ pub mod format;
 
 mod aborted;
 mod bytes;
+mod clouds;
+mod converse;
+mod frames;
 mod gemini;
 mod mock;
 mod refused;

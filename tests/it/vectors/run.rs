@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::Value;
 use tollgate::dialect::openai::profile::{ChatProfile, MaxTokensField, ReasoningIn, SystemMessages};
 use tollgate::pipeline::translate::{
-    AnswerContext, ChatRequest, Ending, Outcome, Progress, Rewriter, chat_json, messages_to_chat,
+    AnswerContext, Ending, Outcome, Progress, Rewriter, TranslatedRequest, chat_json, messages_to_chat,
 };
 use tollgate::provider::registry::Registry;
 use tollgate::types::ids::ModelName;
@@ -53,7 +53,7 @@ pub fn profile(case: &Case) -> ChatProfile {
     }
 }
 
-fn translated(case: &Case, body: &[u8]) -> Result<ChatRequest, String> {
+fn translated(case: &Case, body: &[u8]) -> Result<TranslatedRequest, String> {
     let model = ModelName::new(case.upstream_model());
     messages_to_chat(body, &model, &profile(case)).map_err(|error| error.client_text())
 }

@@ -4,16 +4,17 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::dialect::anthropic::error::ErrorKind;
 use crate::dialect::anthropic::event::{MESSAGE_STOP, PING, put_error, put_message_delta, put_message_start};
+use crate::dialect::anthropic::signature::Signer;
 use crate::dialect::openai::complaint;
 use crate::dialect::raw::{Members, Raw};
 use crate::dialect::sse::{Decoder, Event, Item, TooLong};
 use crate::pipeline::translate::answer::chat::read_completion;
 use crate::pipeline::translate::answer::context::AnswerContext;
 use crate::pipeline::translate::answer::fault::Fault;
-use crate::pipeline::translate::answer::gemini;
 use crate::pipeline::translate::answer::observed::{Observed, Outcome};
 use crate::pipeline::translate::answer::reading::Reading;
 use crate::pipeline::translate::answer::{Ending, Progress};
+use crate::pipeline::translate::answer::{converse, gemini};
 use crate::pipeline::translate::upstream_error::fault_in_answer;
 
 /// The longest JSON answer to a streaming request.
@@ -69,6 +70,7 @@ impl Form {
 enum Wire {
     Chat,
     Gemini,
+    Converse,
 }
 
 impl Wire {
@@ -77,6 +79,7 @@ impl Wire {
         match self {
             Self::Chat => reading.take(answer, "delta"),
             Self::Gemini => gemini::take(reading, answer),
+            Self::Converse => converse::take(reading, answer),
         }
     }
 
@@ -85,6 +88,7 @@ impl Wire {
         match self {
             Self::Chat => read_completion(body, reading),
             Self::Gemini => gemini::read(body, reading),
+            Self::Converse => converse::read(body, reading),
         }
     }
 }
@@ -97,7 +101,15 @@ impl AnswerStream {
 
     /// A stream of `streamGenerateContent` that has not begun.
     pub fn gemini(context: AnswerContext, message_id: impl Into<String>) -> Self {
-        Self::new(Wire::Gemini, Reading::signed(context, message_id.into()))
+        let reading = Reading::signed(context, message_id.into(), Signer::Gemini);
+        Self::new(Wire::Gemini, reading)
+    }
+
+    /// A stream of Converse that has not begun: server-sent events, each of which holds one event of
+    /// Bedrock's as an object whose only member has its name.
+    pub fn converse(context: AnswerContext, message_id: impl Into<String>) -> Self {
+        let reading = Reading::signed(context, message_id.into(), Signer::Converse);
+        Self::new(Wire::Converse, reading)
     }
 
     fn new(wire: Wire, reading: Reading) -> Self {

@@ -9,7 +9,7 @@ use std::collections::{HashSet, VecDeque};
 use bytes::{BufMut, BytesMut};
 
 use crate::dialect::anthropic::event::BlockIndex;
-use crate::dialect::anthropic::signature::Carried;
+use crate::dialect::anthropic::signature::{Carried, Signer};
 use crate::dialect::openai::answer::ToolDelta;
 use crate::dialect::raw::is_blank;
 use crate::pipeline::translate::answer::call::Call;
@@ -44,8 +44,8 @@ pub(crate) struct Blocks {
     /// All bytes of prose and arguments, for the estimate of output tokens.
     seen_bytes: u64,
     hiding: Hiding,
-    /// Whether the upstream signs what must come back.
-    signs: bool,
+    /// Whether the upstream signs what must come back, and who it is.
+    signs: Option<Signer>,
     /// The signature of a text that no thinking stands before.
     unplaced: Option<String>,
     /// Whether anything but thinking and white space has come.
@@ -68,9 +68,9 @@ impl Blocks {
     }
 
     /// The same for an upstream that signs what must come back.
-    pub(crate) fn signed(hiding: Hiding) -> Self {
+    pub(crate) fn signed(hiding: Hiding, by: Signer) -> Self {
         Self {
-            signs: true,
+            signs: Some(by),
             ..Self::new(hiding)
         }
     }
@@ -120,8 +120,8 @@ impl Blocks {
                 tail.take(escaped, self.hiding);
             }
             _ => {
-                let carries = self.signs && kind == Kind::Thinking;
-                let mut passage = Passage::new(kind, carries.then(Carried::default));
+                let signer = self.signs.filter(|_| kind == Kind::Thinking);
+                let mut passage = Passage::new(kind, signer.map(Carried::of));
                 passage.take(escaped, self.hiding);
                 self.queue.push_back(Block::Prose(passage));
             }
@@ -135,6 +135,18 @@ impl Blocks {
         if let Some(carried) = self.last_carried() {
             carried.own = Some(signature.to_owned());
         }
+        Ok(())
+    }
+
+    /// Thinking comes that only its maker can read.
+    pub(crate) fn redacted(&mut self, data: &str) -> Result<(), Fault> {
+        self.count(data)?;
+        let carried = Carried {
+            redacted: Some(data.to_owned()),
+            ..Carried::of(self.signs.unwrap_or_default())
+        };
+        let passage = Passage::new(Kind::Thinking, Some(carried));
+        self.queue.push_back(Block::Prose(passage));
         Ok(())
     }
 
@@ -159,7 +171,7 @@ impl Blocks {
         }
         self.count(signature.unwrap_or_default())?;
         if self.last_carried().is_none_or(|carried| carried.next.is_some()) {
-            let passage = Passage::new(Kind::Thinking, Some(Carried::default()));
+            let passage = Passage::new(Kind::Thinking, Some(Carried::of(self.signs.unwrap_or_default())));
             self.queue.push_back(Block::Prose(passage));
         }
         if let Some(carried) = self.last_carried() {

@@ -5,6 +5,8 @@
 pub(crate) enum Finish {
     /// By itself, at a stop sequence or at tool calls: what came decides.
     Stop,
+    /// At a stop sequence, which the upstream need not name.
+    StopSequence,
     /// At the limit of tokens.
     Length,
     /// Refused, or taken away by a filter.

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 
 use crate::dialect::anthropic::error::ErrorKind;
-use crate::dialect::anthropic::event::put_count;
+use crate::dialect::anthropic::signature::Signer;
 use crate::dialect::gemini::answer::{Call, Finish as Reason, PartKind, block_reason, candidate, parts};
 use crate::dialect::gemini::usage;
 use crate::dialect::openai::answer::ToolDelta;
@@ -14,11 +14,10 @@ use crate::dialect::raw::{Members, Raw, compact, escape};
 use crate::pipeline::translate::answer::context::AnswerContext;
 use crate::pipeline::translate::answer::fault::Fault;
 use crate::pipeline::translate::answer::finish::Finish;
-use crate::pipeline::translate::answer::observed::{Observed, Outcome};
+use crate::pipeline::translate::answer::observed::Observed;
 use crate::pipeline::translate::answer::reading::Reading;
 use crate::pipeline::translate::redaction::cleaned;
 use crate::pipeline::translate::upstream_error::fault_in_answer;
-use crate::types::usage::Usage;
 
 /// Translates the body of an answer with status 200.
 ///
@@ -29,36 +28,12 @@ pub fn gemini_json(
     context: &AnswerContext,
     message_id: impl Into<String>,
 ) -> Result<(Bytes, Observed), Fault> {
-    let mut reading = Reading::signed(context.clone(), message_id.into());
+    let mut reading = Reading::signed(context.clone(), message_id.into(), Signer::Gemini);
     read(body, &mut reading)?;
     let mut message = BytesMut::with_capacity(body.len() + 256);
     reading.put_message(&mut message);
     reading.complete();
     Ok((message.freeze(), reading.observed))
-}
-
-/// Translates the answer to `countTokens`.
-///
-/// # Errors
-/// The fault that the body names, or that it tells no count.
-pub fn gemini_count(body: &[u8]) -> Result<(Bytes, Observed), Fault> {
-    let text = String::from_utf8_lossy(body);
-    let answer = Members::read(&text).unwrap_or_default();
-    if let Some(complaint) = complaint::in_answer(&answer) {
-        return Err(fault_in_answer(&complaint));
-    }
-    let total = answer.count("totalTokens");
-    let total = total.ok_or_else(|| Fault::broken("the upstream's answer has no count of tokens"))?;
-    let mut counted = BytesMut::with_capacity(40);
-    counted.put_slice(br#"{"input_tokens":"#);
-    put_count(&mut counted, total);
-    counted.put_u8(b'}');
-    let observed = Observed {
-        usage: Some(Usage::default()),
-        outcome: Outcome::Complete,
-        ..Observed::default()
-    };
-    Ok((counted.freeze(), observed))
 }
 
 /// Reads a whole answer; a stream that was not asked for by events is a list of them.

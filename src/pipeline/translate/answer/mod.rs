@@ -13,6 +13,8 @@ pub mod messages_stream;
 
 pub mod answer_stream;
 pub mod chat;
+pub mod converse;
+pub mod count;
 pub mod gemini;
 pub(crate) mod reading;
 

@@ -139,9 +139,17 @@ impl Passage {
 
     /// Base64 needs no escapes.
     fn signature(&self) -> String {
-        if let Some(carried) = &self.carried {
-            return carried.seal();
+        let hidden = unescape(&self.hidden).unwrap_or(Cow::Borrowed(""));
+        let Some(carried) = &self.carried else {
+            return signature::seal(&hidden);
+        };
+        let mut carried = carried.clone();
+        if self.hidden_is_too_long {
+            // Without its text it proves nothing.
+            carried.own = None;
+        } else if carried.own.is_some() && !hidden.is_empty() {
+            carried.hidden = Some(hidden.into_owned());
         }
-        signature::seal(&unescape(&self.hidden).unwrap_or(Cow::Borrowed("")))
+        carried.seal()
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use bytes::{BufMut, BytesMut};
 
+use crate::dialect::anthropic::signature::Signer;
 use crate::dialect::anthropic::usage::put_usage;
 use crate::dialect::openai::answer::{Choice, Piece, ReasoningIn, ToolDelta, each_piece, tool_deltas};
 use crate::dialect::openai::{complaint, usage};
@@ -64,9 +65,9 @@ impl Reading {
     }
 
     /// The same for an upstream that signs what must come back.
-    pub(crate) fn signed(context: AnswerContext, message_id: String) -> Self {
+    pub(crate) fn signed(context: AnswerContext, message_id: String, by: Signer) -> Self {
         let mut reading = Self::new(context, message_id);
-        reading.blocks = Blocks::signed(reading.blocks.hiding());
+        reading.blocks = Blocks::signed(reading.blocks.hiding(), by);
         reading
     }
 
@@ -183,17 +184,22 @@ impl Reading {
             "model_context_window_exceeded"
         } else if self.blocks.tool_calls() > 0 {
             "tool_use"
-        } else if self.matched_stop.is_some() {
+        } else if self.matched_stop.is_some() || self.finish == Some(Finish::StopSequence) {
             "stop_sequence"
         } else {
             "end_turn"
         }
     }
 
-    /// The stop sequence, where it is the reason.
+    /// The stop sequence, where it is the reason and is known.
     pub(crate) fn stop_sequence(&self) -> Option<&str> {
+        let only = match self.context.stop_sequences.as_slice() {
+            [only] => Some(only.as_str()),
+            _ => None,
+        };
         self.matched_stop
             .as_deref()
+            .or(only)
             .filter(|_| self.stop_reason() == "stop_sequence")
     }
 

@@ -5,8 +5,10 @@
 
 pub(crate) mod assistant;
 pub(crate) mod conversation;
+pub(crate) mod others;
 pub(crate) mod parameters;
 pub(crate) mod parts;
+pub(crate) mod read;
 pub(crate) mod results;
 pub(crate) mod server_tools;
 mod thinking;
@@ -20,11 +22,12 @@ use crate::pipeline::translate::answer::context::AnswerContext;
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::dropped::{Dropped, Losses, Place};
 use crate::pipeline::translate::names::Names;
+use crate::pipeline::translate::request::read::Read;
 use crate::types::ids::ModelName;
 
-/// A request that an upstream of chat completions understands.
+/// A request that the upstream understands.
 #[derive(Debug)]
-pub struct ChatRequest {
+pub struct TranslatedRequest {
     /// The body to send.
     pub body: Bytes,
     /// What the translation lost.
@@ -33,7 +36,7 @@ pub struct ChatRequest {
     pub answer: AnswerContext,
 }
 
-/// The request cannot be put into chat completions without changing its meaning. It becomes a 400
+/// The request cannot be put into the upstream's words without changing its meaning. It becomes a 400
 /// `invalid_request_error` for the client.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {problem}")]
@@ -106,25 +109,13 @@ pub fn messages_to_chat(
     body: &[u8],
     upstream_model: &ModelName,
     profile: &ChatProfile,
-) -> Result<ChatRequest, Untranslatable> {
-    let whole = Place::Body;
-    let text = std::str::from_utf8(body).map_err(|_| refuse(whole.member("body"), "is not UTF-8"))?;
-    let request = Members::read(text).ok_or_else(|| refuse(whole.member("body"), "is not a JSON object"))?;
-    let requested = request
-        .string("model")
-        .ok_or_else(|| refuse(whole.member("model"), "a string is wanted"))?;
-    let requested_model = ModelName::new(requested.into_owned());
-
-    let tools = tools::read(&request)?;
-    let conversation = conversation::read(&request)?;
-    let names = tools
-        .iter()
-        .map(tools::Tool::name)
-        .chain(conversation.tool_names());
+) -> Result<TranslatedRequest, Untranslatable> {
+    let read = Read::of(body)?;
+    let request = &read.request;
     let mut draft = Draft {
         profile,
         losses: Losses::default(),
-        names: Names::of(names),
+        names: Names::of(read.tool_names()),
         out: Vec::with_capacity(body.len() + 512),
         behind_result: false,
         opaque_bytes: 0,
@@ -132,13 +123,13 @@ pub fn messages_to_chat(
     };
     draft.out.put_slice(br#"{"model":"#);
     put_string(&mut draft.out, upstream_model.as_str());
-    let asked = parameters::put(&mut draft, &request)?;
-    tools::put(&mut draft, &request, &tools)?;
-    conversation::put(&mut draft, &request, &conversation, asked.thinking)?;
+    let asked = parameters::put(&mut draft, request)?;
+    tools::put(&mut draft, request, &read.tools)?;
+    conversation::put(&mut draft, request, &read.conversation, asked.thinking)?;
     draft.out.put_u8(b'}');
 
     let answer = AnswerContext {
-        requested_model,
+        requested_model: read.model,
         input_tokens: draft.input_tokens(),
         names: draft.names,
         stop_sequences: asked.stop_sequences,
@@ -147,7 +138,7 @@ pub fn messages_to_chat(
         hide_thinking: asked.hide_thinking,
         keep_hidden: profile.reasoning_out.is_some(),
     };
-    Ok(ChatRequest {
+    Ok(TranslatedRequest {
         body: draft.out.into(),
         dropped: draft.losses.into_list(),
         answer,

@@ -42,6 +42,20 @@ pub(crate) struct Block<'a> {
     pub(crate) members: Members<'a>,
 }
 
+/// A mark for the prompt cache, by the time that the cache shall keep what stands before it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mark {
+    FiveMinutes,
+    Hour,
+}
+
+/// The mark on a block or a tool.
+pub(crate) fn mark(members: &Members<'_>) -> Option<Mark> {
+    let mark = members.members("cache_control")?;
+    let is_long = mark.string("ttl").is_some_and(|ttl| ttl == "1h");
+    Some(if is_long { Mark::Hour } else { Mark::FiveMinutes })
+}
+
 impl<'a> Block<'a> {
     pub(crate) fn read(place: Place<'_>, value: Raw<'a>) -> Result<Self, Untranslatable> {
         let members = value
@@ -63,6 +77,11 @@ impl<'a> Block<'a> {
             .enumerate()
             .map(|(index, value)| Self::read(place.element(index), value))
             .collect()
+    }
+
+    /// Its mark for the prompt cache.
+    pub(crate) fn mark(&self) -> Option<Mark> {
+        mark(&self.members)
     }
 
     /// The escaped text under a key; `None` where it is blank.

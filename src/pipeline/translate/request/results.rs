@@ -210,7 +210,7 @@ impl<'a> Told<'a> {
     }
 
     /// The text, with a mark where the call failed.
-    fn marked(&self, losses: &mut Losses, place: Place<'_>) -> Cow<'_, str> {
+    pub(crate) fn marked(&self, losses: &mut Losses, place: Place<'_>) -> Cow<'_, str> {
         if !self.failed {
             return Cow::Borrowed(&self.text);
         }

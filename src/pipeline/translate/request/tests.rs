@@ -4,10 +4,10 @@ use serde_json::{Value, json};
 
 use crate::pipeline::translate::dropped::DroppedKind;
 use crate::pipeline::translate::request::messages_to_chat;
-use crate::pipeline::translate::{ChatProfile, ChatRequest};
+use crate::pipeline::translate::{ChatProfile, TranslatedRequest};
 use crate::types::ids::ModelName;
 
-fn translate(changes: &Value) -> Result<ChatRequest, String> {
+fn translate(changes: &Value) -> Result<TranslatedRequest, String> {
     let mut request = json!({"model": "c", "max_tokens": 9, "messages": [{"role": "user", "content": "x"}]});
     for (key, value) in changes.as_object().unwrap() {
         request[key] = value.clone();
@@ -15,7 +15,7 @@ fn translate(changes: &Value) -> Result<ChatRequest, String> {
     translate_text(&request.to_string())
 }
 
-fn translate_text(body: &str) -> Result<ChatRequest, String> {
+fn translate_text(body: &str) -> Result<TranslatedRequest, String> {
     let outcome = messages_to_chat(body.as_bytes(), &ModelName::new("up"), &ChatProfile::default());
     outcome.map_err(|error| error.client_text())
 }

@@ -8,13 +8,15 @@ use crate::dialect::raw::{is_blank, put_string};
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::dropped::Place;
 use crate::pipeline::translate::request::conversation::{
-    Content, Conversation, Role, Turn, system_texts, text_blocks,
+    Conversation, Role, Turn, system_texts, text_blocks,
 };
-use crate::pipeline::translate::request::parts::{self, Block, PDF, Part, Picture, join};
-use crate::pipeline::translate::request::results::{self, Answered, Standing, Told};
+use crate::pipeline::translate::request::others::{self, Placed};
+use crate::pipeline::translate::request::parts::{Block, PDF, Part, Picture, join};
+use crate::pipeline::translate::request::read::Read;
+use crate::pipeline::translate::request::results::{self, Answered, Told};
 use crate::pipeline::translate::request::{Untranslatable, refuse};
+use crate::pipeline::translate::to_gemini::Draft;
 use crate::pipeline::translate::to_gemini::model::{self, Call};
-use crate::pipeline::translate::to_gemini::{Draft, Read};
 
 /// Pictures that Gemini reads.
 const PICTURES: [&str; 5] = [
@@ -107,10 +109,8 @@ fn put_others<'a>(draft: &mut Draft, turns: &[Turn<'a>], calls: &[Call<'a>]) -> 
     let mut attached = Vec::new();
     let answered = Answered::to(turns, calls.iter().map(|call| call.id.as_ref()));
     put_results(draft, turns, calls, &answered, &mut attached)?;
-    for turn in turns.iter().filter(|turn| turn.role == Role::User) {
-        read_turn(draft, turn, &answered, &mut attached)?;
-    }
-    for (place, part) in attached {
+    others::add(&mut draft.losses, turns, &answered, &mut attached)?;
+    for Placed { place, part, .. } in attached {
         put_part(draft, &place, &part)?;
     }
     if goes_on || draft.out.len() > first_part {
@@ -121,9 +121,6 @@ fn put_others<'a>(draft: &mut Draft, turns: &[Turn<'a>], calls: &[Call<'a>]) -> 
     }
     Ok(())
 }
-
-/// A part, and the place in the request that a refusal of it names.
-type Placed<'a> = (String, Part<'a>);
 
 fn put_results<'a>(
     draft: &mut Draft,
@@ -153,7 +150,7 @@ fn put_results<'a>(
         let parts: Vec<Placed<'a>> = told
             .attached
             .into_iter()
-            .map(|part| (place.to_string(), part))
+            .map(|part| Placed::new(place, part))
             .collect();
         if draft.generation.signs_calls() {
             put_response(draft, call, key, &told.text, &parts)?;
@@ -161,7 +158,7 @@ fn put_results<'a>(
             put_response(draft, call, key, &told.text, &[])?;
             if !parts.is_empty() {
                 let label = format!("[from the result of {}]", draft.names.sent(&call.name));
-                attached.push((place.to_string(), Part::Text(Cow::Owned(label))));
+                attached.push(Placed::new(place, Part::Text(Cow::Owned(label))));
                 attached.extend(parts);
             }
         }
@@ -189,49 +186,12 @@ fn put_response(
     if !parts.is_empty() {
         draft.key("parts");
         draft.out.put_u8(b'[');
-        for (place, part) in parts {
+        for Placed { place, part, .. } in parts {
             put_part(draft, place, part)?;
         }
         draft.out.put_u8(b']');
     }
     draft.out.put_slice(b"}}");
-    Ok(())
-}
-
-/// Gathers what a user says beside results.
-fn read_turn<'a>(
-    draft: &mut Draft,
-    turn: &Turn<'a>,
-    answered: &Answered<'a>,
-    into: &mut Vec<Placed<'a>>,
-) -> Result<(), Untranslatable> {
-    let messages = Place::Body.member("messages");
-    let message = messages.element(turn.index);
-    let place = message.member("content");
-    let blocks = match &turn.content {
-        Content::Text(text) => {
-            into.extend((!is_blank(text)).then(|| (String::new(), Part::Text(Cow::Borrowed(*text)))));
-            return Ok(());
-        }
-        Content::Blocks(blocks) => blocks,
-    };
-    for (index, block) in blocks.iter().enumerate() {
-        let place = place.element(index);
-        let mut parts = Vec::new();
-        if block.kind == "tool_result" {
-            match answered.standing((turn.index, index), block) {
-                Standing::Counts => {}
-                Standing::Superseded => {
-                    let reason = "another result of the same call follows";
-                    draft.losses.loss(place, reason);
-                }
-                Standing::Orphan => results::add_orphan(&mut draft.losses, place, block, &mut parts)?,
-            }
-        } else {
-            parts::add(&mut draft.losses, place, block, &mut parts)?;
-        }
-        into.extend(parts.into_iter().map(|part| (place.to_string(), part)));
-    }
     Ok(())
 }
 

@@ -12,26 +12,14 @@ mod tools;
 use bytes::{BufMut, Bytes};
 
 use crate::dialect::gemini::generation::Generation;
-use crate::dialect::raw::{Members, put_string};
+use crate::dialect::raw::put_string;
 use crate::pipeline::translate::answer::context::AnswerContext;
 use crate::pipeline::translate::answer::tally;
-use crate::pipeline::translate::dropped::{Dropped, Losses, Place};
+use crate::pipeline::translate::dropped::{Dropped, Losses};
 use crate::pipeline::translate::names::Names;
-use crate::pipeline::translate::request::conversation::{self, Conversation};
-use crate::pipeline::translate::request::tools::{self as read_tools, Tool};
-use crate::pipeline::translate::request::{Untranslatable, refuse};
+use crate::pipeline::translate::request::read::Read;
+use crate::pipeline::translate::request::{TranslatedRequest, Untranslatable};
 use crate::types::ids::ModelName;
-
-/// A request that Gemini understands.
-#[derive(Debug)]
-pub struct GeminiRequest {
-    /// The body to send.
-    pub body: Bytes,
-    /// What the translation lost.
-    pub dropped: Vec<Dropped>,
-    /// What the way back needs to know.
-    pub answer: AnswerContext,
-}
 
 /// What the parts of a translation share.
 struct Draft {
@@ -68,21 +56,16 @@ impl Draft {
     }
 }
 
-/// The parts of a Messages request, read.
-struct Read<'a> {
-    request: Members<'a>,
-    model: ModelName,
-    tools: Vec<Tool<'a>>,
-    conversation: Conversation<'a>,
-}
-
 /// Translates a Messages request into `generateContent` of `upstream_model`; whether it streams is told
 /// by the path, not by the body.
 ///
 /// # Errors
 /// [`Untranslatable`] where the meaning would change, or the body is no Messages request.
-pub fn messages_to_gemini(body: &[u8], upstream_model: &ModelName) -> Result<GeminiRequest, Untranslatable> {
-    let read = read(body)?;
+pub fn messages_to_gemini(
+    body: &[u8],
+    upstream_model: &ModelName,
+) -> Result<TranslatedRequest, Untranslatable> {
+    let read = Read::of(body)?;
     let mut draft = draft(body, upstream_model, &read);
     draft.out.put_u8(b'{');
     let asked = parameters::put(&mut draft, &read)?;
@@ -98,7 +81,7 @@ pub fn messages_to_gemini(body: &[u8], upstream_model: &ModelName) -> Result<Gem
         hide_thinking: asked.hide_thinking,
         keep_hidden: false,
     };
-    Ok(GeminiRequest {
+    Ok(TranslatedRequest {
         body: draft.out.into(),
         dropped: draft.losses.into_list(),
         answer,
@@ -113,7 +96,7 @@ pub fn count_to_gemini(
     body: &[u8],
     upstream_model: &ModelName,
 ) -> Result<(Bytes, Vec<Dropped>), Untranslatable> {
-    let read = read(body)?;
+    let read = Read::of(body)?;
     let mut draft = draft(body, upstream_model, &read);
     draft.out.put_slice(br#"{"generateContentRequest":{"model":"#);
     put_string(&mut draft.out, &format!("models/{}", upstream_model.as_str()));
@@ -123,31 +106,11 @@ pub fn count_to_gemini(
     Ok((draft.out.into(), draft.losses.into_list()))
 }
 
-fn read(body: &[u8]) -> Result<Read<'_>, Untranslatable> {
-    let whole = Place::Body;
-    let text = std::str::from_utf8(body).map_err(|_| refuse(whole.member("body"), "is not UTF-8"))?;
-    let request = Members::read(text).ok_or_else(|| refuse(whole.member("body"), "is not a JSON object"))?;
-    let model = request
-        .string("model")
-        .ok_or_else(|| refuse(whole.member("model"), "a string is wanted"))?;
-    Ok(Read {
-        model: ModelName::new(model.into_owned()),
-        tools: read_tools::read(&request)?,
-        conversation: conversation::read(&request)?,
-        request,
-    })
-}
-
 fn draft(body: &[u8], upstream_model: &ModelName, read: &Read<'_>) -> Draft {
-    let names = read
-        .tools
-        .iter()
-        .map(Tool::name)
-        .chain(read.conversation.tool_names());
     Draft {
         generation: Generation::of(upstream_model.as_str()),
         losses: Losses::default(),
-        names: Names::for_gemini(names),
+        names: Names::for_gemini(read.tool_names()),
         out: Vec::with_capacity(body.len() + 512),
         opaque_bytes: 0,
         images: 0,

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use bytes::BufMut;
 
-use crate::dialect::anthropic::signature::Carried;
+use crate::dialect::anthropic::signature::{Carried, Signer};
 use crate::dialect::raw::{Raw, compact, is_blank, put_string};
 use crate::pipeline::translate::dropped::Place;
 use crate::pipeline::translate::request::conversation::{Content, Turn};
@@ -117,7 +117,8 @@ impl<'a> Answer<'a> {
         let thinking = block.members.get("thinking").and_then(Raw::escaped);
         let text = thinking.unwrap_or_default();
         let signature = block.members.string("signature").unwrap_or_default();
-        let Some(carried) = Carried::open(&signature) else {
+        let carried = Carried::open(&signature).filter(|carried| carried.signer == Signer::Gemini);
+        let Some(carried) = carried else {
             if !is_blank(text) {
                 draft.losses.loss(place, "thinking of another vendor's model");
             }

@@ -9,7 +9,8 @@ use crate::pipeline::translate::request::Untranslatable;
 use crate::pipeline::translate::request::parameters::{
     READ_MEMBERS, put_list, read_max_tokens, read_stops, refuse_what_only_anthropic_runs,
 };
-use crate::pipeline::translate::to_gemini::{Draft, Read, schema};
+use crate::pipeline::translate::request::read::Read;
+use crate::pipeline::translate::to_gemini::{Draft, schema};
 
 /// How many stop sequences Gemini takes.
 const STOPS_UPSTREAM_MAX: usize = 5;

@@ -152,7 +152,13 @@ fn parameters_have_their_counterparts() {
 fn signatures_return_to_the_parts_that_they_came_with() {
     let some = |text: &str| Some(text.to_owned());
     let sealed = |own: Option<String>, prior: Option<String>, next: Option<String>| {
-        Carried { own, prior, next }.seal()
+        let carried = Carried {
+            own,
+            prior,
+            next,
+            ..Carried::default()
+        };
+        carried.seal()
     };
     let thinking =
         |text: &str, signature: String| json!({"type": "thinking", "thinking": text, "signature": signature});

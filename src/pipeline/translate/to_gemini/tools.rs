@@ -4,9 +4,10 @@ use bytes::BufMut;
 
 use crate::dialect::raw::{Members, Raw, put_string};
 use crate::pipeline::translate::dropped::Place;
+use crate::pipeline::translate::request::read::Read;
 use crate::pipeline::translate::request::tools::{Schema, Tool};
 use crate::pipeline::translate::request::{Untranslatable, refuse};
-use crate::pipeline::translate::to_gemini::{Draft, Read, schema};
+use crate::pipeline::translate::to_gemini::{Draft, schema};
 
 /// Writes the tools and the choice between them. Without tools there is no choice.
 pub(super) fn put(draft: &mut Draft, read: &Read<'_>) -> Result<(), Untranslatable> {
