@@ -121,22 +121,8 @@ pub(super) fn whole(
             Ok((bytes, observed, kind))
         }
         AnswerPlan::Chat(_) | AnswerPlan::Gemini(_) | AnswerPlan::Converse(_) if wants_stream => {
-            let mut stream = rewriter(plan.clone(), id);
-            let mut out = BytesMut::new();
-            let pushed = stream.push(body, &mut out);
-            let ended = if matches!(pushed, Progress::More) {
-                stream.end(Ending::Eof, &mut out)
-            } else {
-                pushed
-            };
-            match ended {
-                Progress::Failed(fault) => Err(fault),
-                Progress::More | Progress::Finished => Ok((
-                    out.freeze(),
-                    stream.observed().clone(),
-                    "text/event-stream; charset=utf-8",
-                )),
-            }
+            let (bytes, observed) = as_stream(plan, body, id)?;
+            Ok((bytes, observed, "text/event-stream; charset=utf-8"))
         }
         AnswerPlan::Chat(context) => {
             let (bytes, observed) = chat_json(body, context, message_id(id))?;
@@ -154,6 +140,22 @@ pub(super) fn whole(
             let (bytes, observed) = count_json(body, member)?;
             Ok((bytes, observed, "application/json"))
         }
+    }
+}
+
+/// The stream that a whole answer would have been.
+fn as_stream(plan: &AnswerPlan, body: &Bytes, id: RequestId) -> Result<(Bytes, Observed), Fault> {
+    let mut stream = rewriter(plan.clone(), id);
+    let mut out = BytesMut::new();
+    let pushed = stream.push(body, &mut out);
+    let ended = if matches!(pushed, Progress::More) {
+        stream.end(Ending::Eof, &mut out)
+    } else {
+        pushed
+    };
+    match ended {
+        Progress::Failed(fault) => Err(fault),
+        Progress::More | Progress::Finished => Ok((out.freeze(), stream.observed().clone())),
     }
 }
 

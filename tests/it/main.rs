@@ -19,6 +19,7 @@ mod cli;
 mod clouds;
 mod codex;
 mod control;
+mod converse;
 mod cost;
 mod crash;
 mod credentials;

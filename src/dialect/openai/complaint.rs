@@ -94,7 +94,7 @@ fn of_error(error: Raw<'_>) -> Complaint {
 }
 
 fn of_members(error: &Members<'_>) -> Complaint {
-    let message = ["message", "detail", "msg", "error"]
+    let message = ["message", "Message", "detail", "msg", "error"]
         .iter()
         .find_map(|key| error.get(key))
         .map(message_of);
@@ -106,7 +106,8 @@ fn of_members(error: &Members<'_>) -> Complaint {
         .iter()
         .filter_map(|key| error.string(key))
         .chain(reasons);
-    let number = ["code", "status", "status_code"].iter().find_map(|key| {
+    let numbers = ["code", "status", "status_code", "originalStatusCode"];
+    let number = numbers.iter().find_map(|key| {
         // Some send their numbers as strings.
         error.count(key).or_else(|| error.string(key)?.parse().ok())
     });

@@ -17,7 +17,7 @@ use crate::pipeline::route::Candidate;
 use crate::pipeline::route::guard::Ticket;
 use crate::pipeline::route::guard::rest::Cause;
 use crate::pipeline::translate::prepare::Prepared;
-use crate::pipeline::translate::{ClientError, dropped_header, upstream_error};
+use crate::pipeline::translate::{ClientError, ErrorAnswer, dropped_header, upstream_error};
 use crate::telemetry::metrics::words::AttemptOutcome;
 
 /// The largest error body of an upstream that is read, in bytes.
@@ -53,7 +53,9 @@ impl Attempts<'_> {
                 Some(status),
                 began.elapsed(),
             );
-            return Ok(if failures::is_retryable(status) {
+            return Ok(if self.cannot_count(&reply) {
+                Tried::Uncounted
+            } else if failures::is_retryable(status) {
                 Tried::Failed(reply)
             } else {
                 Tried::Final(reply)
@@ -202,6 +204,7 @@ impl Attempts<'_> {
     async fn upstream_refused(&self, candidate: &Candidate, mut answer: Answer) -> Reply {
         let status = answer.status().as_u16();
         let retry_after = answer.header("retry-after").map(str::to_owned);
+        let named = answer.header("x-amzn-errortype").map(str::to_owned);
         let body = answer
             .whole(ERROR_BYTES_MAX, ERROR_DEADLINE)
             .await
@@ -211,7 +214,13 @@ impl Attempts<'_> {
         }
         let dialect = candidate.dialect();
         let client = self.envelope.operation.family();
-        let error = upstream_error(client, dialect, status, retry_after.as_deref(), &body);
+        let said = ErrorAnswer {
+            status,
+            retry_after: retry_after.as_deref(),
+            named: named.as_deref(),
+            body: &body,
+        };
+        let error = upstream_error(client, dialect, &said);
         // Some say when to come back in the body only.
         let told = match &error {
             ClientError::Own(fault) => fault.retry_after.as_deref(),

@@ -14,11 +14,15 @@ use crate::journal::leaf::close::{Attempt, Outcome};
 use crate::pipeline::record::micros;
 use crate::pipeline::refusal::{Kind, Refusal};
 use crate::pipeline::route::Candidate;
+use crate::pipeline::translate::ErrorKind;
 use crate::pipeline::translate::count::{self, Reader, vocabulary::Vocabulary};
 use crate::pipeline::translate::prepare::{Unprepared, prepare};
 
 /// The header that tells an estimate from a count.
 const ESTIMATED: HeaderName = HeaderName::from_static("x-tollgate-estimated");
+
+/// How Bedrock says that a model's tokens cannot be counted.
+const NOT_COUNTED: &str = "support counting tokens";
 
 /// How a row names the attempt.
 const COUNTED_HERE: &str = "estimated";
@@ -39,10 +43,32 @@ impl Attempts<'_> {
         }
         let headers = &session.req_header().headers;
         let prepared = prepare(&question.inspection, candidate, headers);
-        let is_foreign = matches!(prepared, Err(Unprepared::NotSupported(_)));
-        if !is_foreign {
-            return Ok(None);
+        if matches!(prepared, Err(Unprepared::NotSupported(_))) {
+            return self.estimate(session, candidate).await.map(Some);
         }
+        Ok(None)
+    }
+
+    /// Whether this is what an upstream says that counts, but not for this model.
+    pub(super) fn cannot_count(&self, reply: &Reply) -> bool {
+        let Reply::Fault(fault) = reply else {
+            return false;
+        };
+        self.envelope.operation == Operation::CountTokens
+            && fault.kind == ErrorKind::InvalidRequest
+            && fault.message.contains(NOT_COUNTED)
+    }
+
+    /// Answers a request to count tokens with our estimate.
+    pub(super) async fn estimate(
+        &mut self,
+        session: &mut ServerSession,
+        candidate: &Candidate,
+    ) -> pingora_error::Result<Tried> {
+        let Some(question) = self.question.as_ref() else {
+            return Ok(Tried::Over);
+        };
+        let index = question.inspection.index();
         let began = Instant::now();
         let reader = match &*candidate.upstream.label {
             "openai" | "azure-openai" => Reader::OpenAi,
@@ -64,7 +90,7 @@ impl Attempts<'_> {
                 Kind::Internal,
                 "the tokens could not be counted: look into the gateway's log",
             );
-            return Ok(Some(Tried::Final(Reply::Refusal(refusal))));
+            return Ok(Tried::Final(Reply::Refusal(refusal)));
         };
         self.note_counted(candidate, began);
         let body = Bytes::from(format!(r#"{{"input_tokens":{tokens}}}"#));
@@ -83,7 +109,7 @@ impl Attempts<'_> {
         } else {
             Outcome::ClientGone
         };
-        sent.map(|()| Some(Tried::Over))
+        sent.map(|()| Tried::Over)
     }
 
     /// Notes the estimate: nobody was asked, and nothing was used.

@@ -87,6 +87,8 @@ enum Tried {
     Failed(Reply),
     /// Nothing was sent, and no other candidate would do better.
     Final(Reply),
+    /// Nothing was sent: tokens were to be counted, and cannot be for this model.
+    Uncounted,
 }
 
 impl<'a> Attempts<'a> {
@@ -132,7 +134,7 @@ impl<'a> Attempts<'a> {
         let mut skipped: Option<Skip> = None;
         for candidate in self.candidates {
             match self.count_here(session, candidate).await? {
-                Some(Tried::Over) => return Ok(()),
+                Some(Tried::Over | Tried::Uncounted) => return Ok(()),
                 Some(Tried::Failed(reply) | Tried::Final(reply)) => return self.reply(session, reply).await,
                 None => {}
             }
@@ -146,8 +148,12 @@ impl<'a> Attempts<'a> {
                 }
             };
             self.last = Some(candidate);
-            match self.attempt(session, record, candidate, &mut ticket).await? {
-                Tried::Over => return Ok(()),
+            let tried = match self.attempt(session, record, candidate, &mut ticket).await? {
+                Tried::Uncounted => self.estimate(session, candidate).await?,
+                tried => tried,
+            };
+            match tried {
+                Tried::Over | Tried::Uncounted => return Ok(()),
                 Tried::Failed(reply) => told = Some(reply),
                 Tried::Final(reply) => {
                     told = Some(reply);

@@ -56,7 +56,7 @@ pub use crate::pipeline::translate::request::{TranslatedRequest, Untranslatable,
 pub use crate::pipeline::translate::to_converse::messages_to_converse;
 pub use crate::pipeline::translate::to_gemini::{count_to_gemini, messages_to_gemini};
 pub use crate::pipeline::translate::to_messages::{MessagesRequest, Reader};
-pub use crate::pipeline::translate::upstream_error::{ClientError, upstream_error};
+pub use crate::pipeline::translate::upstream_error::{ClientError, ErrorAnswer, upstream_error};
 use crate::types::ids::ModelName;
 
 /// The state machine between an upstream's stream and the client's.

@@ -30,21 +30,37 @@ pub enum ClientError {
     Own(Fault),
 }
 
+/// An upstream's answer with another status than 200.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ErrorAnswer<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// The header `retry-after`.
+    pub retry_after: Option<&'a str>,
+    /// The class of the error, where a header names it (`x-amzn-errortype`).
+    pub named: Option<&'a str>,
+    /// The body, whatever it is.
+    pub body: &'a [u8],
+}
+
 /// Decides what a client gets for an upstream's answer with another status than 200.
-pub fn upstream_error(
-    client: Family,
-    upstream: Dialect,
-    status: u16,
-    retry_after: Option<&str>,
-    body: &[u8],
-) -> ClientError {
+pub fn upstream_error(client: Family, upstream: Dialect, answer: &ErrorAnswer<'_>) -> ClientError {
+    let ErrorAnswer {
+        status,
+        retry_after,
+        named,
+        body,
+    } = *answer;
     let text = String::from_utf8_lossy(body);
     let is_told =
         Some(client) == upstream.family() && (400..600).contains(&status) && !matches!(status, 401 | 403);
     if is_told && client == Family::Anthropic && is_relayed_to_anthropic(&text) {
         return ClientError::Relay { status };
     }
-    let complaint = in_error_body(&text);
+    let mut complaint = in_error_body(&text);
+    // Where the class was made stands behind a colon.
+    let class = named.and_then(|named| named.split(':').next());
+    complaint.words.extend(class.map(str::to_lowercase));
     let mut fault = classify(&complaint, Some(status));
     if is_told && client == Family::OpenAi && fault.message != REFUSED && is_openai_envelope(&text) {
         return ClientError::Relay { status };
@@ -90,6 +106,10 @@ fn classify(complaint: &Complaint, status: Option<u16>) -> Fault {
     if let Some(message) = overflow::message(complaint) {
         return Fault::new(ErrorKind::InvalidRequest, message);
     }
+    // A model behind the upstream failed (Bedrock), and may have said how.
+    let behind = complaint.number.and_then(|number| u16::try_from(number).ok());
+    let behind = behind.filter(|behind| status == Some(424) && (400..600).contains(behind));
+    let status = behind.or(status);
     let telling = status.filter(|status| !matches!(status, 400 | 422 | 500 | 502));
     let kind = kind_by_words(complaint, &CAUSES)
         .or_else(|| kind_by_status(telling?))
@@ -109,7 +129,7 @@ fn classify(complaint: &Complaint, status: Option<u16>) -> Fault {
 }
 
 /// Words that name a cause. They tell more than the status, which a proxy may have chosen.
-const CAUSES: [(&str, ErrorKind); 15] = [
+const CAUSES: [(&str, ErrorKind); 16] = [
     ("insufficient_quota", ErrorKind::Billing),
     ("insufficient_balance", ErrorKind::Billing),
     ("billing", ErrorKind::Billing),
@@ -117,6 +137,7 @@ const CAUSES: [(&str, ErrorKind); 15] = [
     ("overloaded", ErrorKind::Overloaded),
     ("slow_down", ErrorKind::Overloaded),
     ("rate_limit", ErrorKind::RateLimit),
+    ("servicequotaexceeded", ErrorKind::RateLimit),
     ("invalid_api_key", ErrorKind::Authentication),
     ("api_key_invalid", ErrorKind::Authentication),
     ("authentication", ErrorKind::Authentication),

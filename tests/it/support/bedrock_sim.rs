@@ -1,4 +1,5 @@
-//! A simulated Bedrock: `InvokeModel` and `InvokeModelWithResponseStream` for Claude, in real frames.
+//! A simulated Bedrock: `InvokeModel`, `InvokeModelWithResponseStream` and `CountTokens` for Claude, in real
+//! frames; `converse_sim` plays its other models.
 //!
 //! It verifies signatures by its own reading of the specification, writes the checksums of its frames itself,
 //! and refuses bodies that the real service refuses. The words of the simulated Anthropic choose what happens,
@@ -12,6 +13,7 @@ use tollgate::types::digest::Sha256;
 
 use crate::support::anthropic_sim::{self, content_for, stream_events, wish};
 use crate::support::aws_sim;
+use crate::support::converse_sim;
 use crate::support::setup::UPSTREAM_KEY;
 use crate::support::upstream::{self, Received, Script, Step, Upstream, chunk, end};
 
@@ -53,6 +55,12 @@ pub fn respond(request: &Received) -> Script {
         _ => return error(404, "ResourceNotFoundException", "no such path"),
     };
     let body = request.json();
+    match (model.contains("anthropic.claude"), action) {
+        (_, "count-tokens") => return counts(model, &body),
+        (false, "converse") => return converse_sim::answers(&body, false),
+        (false, "converse-stream") => return converse_sim::answers(&body, true),
+        _ => {}
+    }
     if let Some(problem) = problem(&body) {
         return error(400, "ValidationException", &problem);
     }
@@ -76,7 +84,35 @@ pub fn respond(request: &Received) -> Script {
     }
 }
 
-fn error(status: u16, kind: &str, message: &str) -> Script {
+/// Counts the tokens of what it would be asked. Profiles it does not know, only models; and not all of these.
+fn counts(model: &str, body: &Value) -> Script {
+    let encoded = body["input"]["invokeModel"]["body"].as_str().unwrap_or_default();
+    let asked = STANDARD.decode(encoded).unwrap_or_default();
+    let asked: Value = serde_json::from_slice(&asked).unwrap_or_default();
+    if !model.starts_with("anthropic.claude-") || model.starts_with("anthropic.claude-3-haiku") {
+        return error(
+            400,
+            "ValidationException",
+            "The provided model doesn't support counting tokens.",
+        );
+    }
+    match problem(&asked) {
+        None if asked["max_tokens"].is_u64() => upstream::json(200, &json!({"inputTokens": 42})),
+        None => error(400, "ValidationException", "max_tokens: Field required"),
+        Some(problem) => error(400, "ValidationException", &problem),
+    }
+}
+
+/// What was asked, also where it is wrapped to be counted.
+pub fn unwrapped(body: &[u8]) -> String {
+    let text = String::from_utf8_lossy(body).into_owned();
+    let wrapped: Value = serde_json::from_str(&text).unwrap_or_default();
+    let encoded = wrapped["input"]["invokeModel"]["body"].as_str();
+    let decoded = encoded.and_then(|encoded| STANDARD.decode(encoded).ok());
+    decoded.map_or(text, |decoded| String::from_utf8_lossy(&decoded).into_owned())
+}
+
+pub fn error(status: u16, kind: &str, message: &str) -> Script {
     let kind = format!("{kind}:http://internal.amazon.com/coral/");
     let headers = [
         ("content-type", "application/json"),
@@ -133,7 +169,11 @@ fn stream(wish: &str, content: &[Value]) -> Script {
     let calls = content.iter().any(|block| block["type"] == "tool_use");
     let reason = if calls { "tool_use" } else { "end_turn" };
     let events = stream_events(&json!("claude"), content, reason);
-    let mut frames: Vec<Vec<u8>> = events.iter().map(|event| event_frame(event)).collect();
+    framed(wish, events.iter().map(|event| event_frame(event)).collect())
+}
+
+/// Sends frames, or what a word makes of them.
+pub fn framed(wish: &str, mut frames: Vec<Vec<u8>>) -> Script {
     match wish {
         "mid-error" => {
             frames.truncate(4);

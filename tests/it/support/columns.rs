@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::gateway::Gateway;
 use crate::support::setup::{MODEL, Setup, UPSTREAM_KEY};
 use crate::support::upstream::{Received, Script, Upstream};
-use crate::support::{anthropic_sim, bedrock_sim, cloud_sims, gemini_sim, openai_sim};
+use crate::support::{anthropic_sim, bedrock_sim, cloud_sims, converse_sim, gemini_sim, openai_sim};
 
 /// An upstream of one kind, as an operator configures it, and who plays it.
 #[derive(Clone, Copy, Debug)]
@@ -36,12 +36,11 @@ const NO_COUNTER: (&str, &str) = (
     "counting",
     "there is no counter to ask: the gateway estimates, and says so",
 );
-const NOT_COUNTED: (&str, &str) = ("count_tokens", "Bedrock's CountTokens is not asked: 400");
 const NO_RETRY_AFTER: (&str, &str) = ("retry-after", "Bedrock does not say when to come back");
 const NO_THINKING: (&str, &str) = ("thinking", "OpenAI shows no thinking in chat completions");
 const SEALED: (&str, &str) = (
     "signatures",
-    "Gemini signs parts, not blocks: what clients get is sealed by the gateway",
+    "signatures of other vendors: what clients get is sealed by the gateway",
 );
 const BYTES: (&str, &str) = (
     "translation",
@@ -49,7 +48,7 @@ const BYTES: (&str, &str) = (
 );
 
 /// Every kind of upstream.
-pub const COLUMNS: [Column; 9] = [
+pub const COLUMNS: [Column; 10] = [
     Column {
         name: "anthropic",
         provider: "anthropic",
@@ -109,7 +108,19 @@ pub const COLUMNS: [Column; 9] = [
         text: anthropic_sim::TEXT,
         // The simulation itself verifies the signature.
         credential: ("authorization", "AWS4-HMAC-SHA256 "),
-        lacks: &[NO_EMBEDDINGS, NOT_COUNTED, NO_RETRY_AFTER],
+        lacks: &[NO_EMBEDDINGS, NO_RETRY_AFTER],
+    },
+    Column {
+        name: "converse",
+        provider: "bedrock",
+        base: "",
+        keys: "options = { region = \"eu-central-1\", access_key_id = \"AKIDEXAMPLE\" }\n",
+        served: "us.amazon.nova-2-lite-v1:0",
+        plays: bedrock_sim::respond,
+        dialect: "converse",
+        text: converse_sim::TEXT,
+        credential: ("authorization", "AWS4-HMAC-SHA256 "),
+        lacks: &[NO_EMBEDDINGS, NO_COUNTER, SEALED, NO_RETRY_AFTER],
     },
     Column {
         name: "vertex",

@@ -12,6 +12,7 @@ mod cloud_sims;
 pub mod codex;
 pub mod columns;
 pub mod conversation;
+pub mod converse_sim;
 pub mod delay;
 pub mod form;
 pub mod gateway;

@@ -23,6 +23,7 @@ pub fn provider(label: &str, options: &[(&str, &str)]) -> Box<dyn Provider> {
     let settings = Settings {
         endpoint: Destination::parse("https://upstream.example").unwrap(),
         key: None,
+        lending: None,
         options: Options::new(&declaration.options, &written.collect()).unwrap(),
     };
     registry.open(declaration, &settings).unwrap()

@@ -136,20 +136,28 @@ pub fn bare_name(full: &str) -> &str {
 /// A model's name, taken apart.
 struct Name<'a> {
     /// From the full one to the barest.
-    spellings: [Option<&'a str>; 3],
+    spellings: [Option<&'a str>; 4],
     /// Whether it names an inference profile of one region.
     is_regional: bool,
 }
 
 impl<'a> Name<'a> {
     fn of(full: &'a str) -> Self {
-        let region = REGIONS.iter().find_map(|region| full.strip_prefix(region));
-        let profile = region.or_else(|| full.strip_prefix("global.")).unwrap_or(full);
+        // An ARN ends with the name of what it names.
+        let named = full.strip_prefix("arn:").and_then(|arn| arn.rsplit_once('/'));
+        let id = named.map_or(full, |(_, id)| id);
+        let region = REGIONS.iter().find_map(|region| id.strip_prefix(region));
+        let profile = region.or_else(|| id.strip_prefix("global.")).unwrap_or(id);
         let bare = profile
             .strip_prefix("anthropic.")
             .map_or(profile, |name| unversioned(name).unwrap_or(name));
         Self {
-            spellings: [Some(full), Some(bare).filter(|bare| *bare != full), undated(bare)],
+            spellings: [
+                Some(full),
+                Some(id).filter(|id| *id != full),
+                Some(bare).filter(|bare| *bare != id),
+                undated(bare),
+            ],
             is_regional: region.is_some(),
         }
     }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use super::*;
 use crate::dialect::raw::Raw;
-use crate::dialect::{anthropic, openai};
+use crate::dialect::{anthropic, converse, openai};
 use crate::pipeline::record::prices::contract::Agreed;
 use crate::types::pattern::ModelPattern;
 use crate::types::price::{Millionths, WrittenPrice};
@@ -132,6 +132,7 @@ impl Case {
             }
             "chat" => openai::usage::find(&answer, None).unwrap(),
             "responses" => openai::usage::of_response(&answer).unwrap(),
+            "converse" => converse::usage::find(&answer).unwrap(),
             other => panic!("no dialect is called {other}"),
         }
     }

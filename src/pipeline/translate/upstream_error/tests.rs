@@ -5,9 +5,22 @@ use crate::dialect::anthropic::error::envelope;
 use crate::dialect::openai::complaint::in_answer;
 
 fn own(dialect: Dialect, status: u16, body: &str) -> Fault {
-    match upstream_error(Family::Anthropic, dialect, status, Some("7"), body.as_bytes()) {
+    match upstream_error(
+        Family::Anthropic,
+        dialect,
+        &answer(status, Some("7"), body.as_bytes()),
+    ) {
         ClientError::Own(fault) => fault,
         relayed @ ClientError::Relay { .. } => panic!("{status} {body}: {relayed:?}"),
+    }
+}
+
+fn answer<'a>(status: u16, retry_after: Option<&'a str>, body: &'a [u8]) -> ErrorAnswer<'a> {
+    ErrorAnswer {
+        status,
+        retry_after,
+        named: None,
+        body,
     }
 }
 
@@ -126,9 +139,7 @@ fn retry_after_stays_where_a_retry_helps() {
     let after = |status, body, value| match upstream_error(
         Family::Anthropic,
         Dialect::OpenAiChat,
-        status,
-        Some(value),
-        body,
+        &answer(status, Some(value), body),
     ) {
         ClientError::Own(fault) => fault.retry_after,
         ClientError::Relay { .. } => None,
@@ -153,9 +164,7 @@ fn google_tells_the_cause_and_the_delay_inside_the_body() {
     let told = |retry_after| match upstream_error(
         Family::Anthropic,
         Dialect::OpenAiChat,
-        429,
-        retry_after,
-        body.as_bytes(),
+        &answer(429, retry_after, body.as_bytes()),
     ) {
         ClientError::Own(fault) => (fault.kind, fault.retry_after),
         relayed @ ClientError::Relay { .. } => panic!("{relayed:?}"),
@@ -186,7 +195,11 @@ fn google_tells_the_cause_and_the_delay_inside_the_body() {
 fn errors_in_the_clients_dialect_are_relayed_unless_they_speak_of_our_key() {
     let relayed = |status, kind| {
         let body = envelope(kind, "m", Some("req_x"));
-        upstream_error(Family::Anthropic, Dialect::AnthropicMessages, status, None, &body)
+        upstream_error(
+            Family::Anthropic,
+            Dialect::AnthropicMessages,
+            &answer(status, None, &body),
+        )
     };
     for (status, kind) in [
         (400, ErrorKind::InvalidRequest),
@@ -248,7 +261,7 @@ fn errors_inside_answers_are_classed_by_what_they_say() {
 #[test]
 fn openai_clients_get_errors_of_their_api_as_they_are() {
     let told = |upstream, status, body: &str| {
-        upstream_error(Family::OpenAi, upstream, status, None, body.as_bytes())
+        upstream_error(Family::OpenAi, upstream, &answer(status, None, body.as_bytes()))
     };
     let invalid = r#"{"error":{"message":"m","type":"invalid_request_error","param":"n","code":null}}"#;
     assert_eq!(
@@ -267,4 +280,80 @@ fn openai_clients_get_errors_of_their_api_as_they_are() {
         r#"{"type":"error","error":{"type":"overloaded_error","message":"m"}}"#,
     );
     assert_eq!(foreign, ClientError::Own(Fault::new(ErrorKind::Overloaded, "m")));
+}
+
+/// Status, class and body of Bedrock's error; kind and status for the client. The class stands in a header.
+const BEDROCK: [(u16, &str, &str, ErrorKind, u16); 10] = {
+    const PLAIN: &str = r#"{"message":"m"}"#;
+    use ErrorKind as Kind;
+    [
+        (400, "ValidationException", PLAIN, Kind::InvalidRequest, 400),
+        (
+            400,
+            "ServiceQuotaExceededException:http://x/",
+            PLAIN,
+            Kind::RateLimit,
+            429,
+        ),
+        (
+            404,
+            "ResourceNotFoundException",
+            r#"{"Message":"m"}"#,
+            Kind::NotFound,
+            404,
+        ),
+        (408, "ModelTimeoutException", PLAIN, Kind::Timeout, 504),
+        (424, "ModelErrorException", PLAIN, Kind::Api, 500),
+        (
+            424,
+            "ModelErrorException",
+            r#"{"message":"m","originalStatusCode":400}"#,
+            Kind::InvalidRequest,
+            400,
+        ),
+        (
+            424,
+            "ModelErrorException",
+            r#"{"message":"m","originalStatusCode":503}"#,
+            Kind::Overloaded,
+            529,
+        ),
+        (429, "ModelNotReadyException", PLAIN, Kind::RateLimit, 429),
+        (429, "ThrottlingException", PLAIN, Kind::RateLimit, 429),
+        (503, "ServiceUnavailableException", PLAIN, Kind::Overloaded, 529),
+    ]
+};
+
+fn of_bedrock(dialect: Dialect, status: u16, class: &str, body: &str) -> ClientError {
+    let refused = ErrorAnswer {
+        named: Some(class),
+        ..answer(status, None, body.as_bytes())
+    };
+    upstream_error(Family::Anthropic, dialect, &refused)
+}
+
+#[test]
+fn bedrock_names_its_errors_in_a_header() {
+    for (status, class, body, kind, told) in BEDROCK {
+        for dialect in [Dialect::Converse, Dialect::AnthropicMessages] {
+            let expected = Fault {
+                status: told,
+                ..Fault::new(kind, "m")
+            };
+            let found = of_bedrock(dialect, status, class, body);
+            assert_eq!(found, ClientError::Own(expected), "{class}");
+        }
+    }
+    for class in [
+        "AccessDeniedException",
+        "UnrecognizedClientException",
+        "ExpiredTokenException",
+    ] {
+        let found = of_bedrock(Dialect::Converse, 403, class, "{}");
+        assert_eq!(found, ClientError::Own(Fault::broken(REFUSED)), "{class}");
+    }
+    let long = r#"{"message":"Input is too long for requested model."}"#;
+    let found = of_bedrock(Dialect::Converse, 400, "ValidationException", long);
+    let told = matches!(&found, ClientError::Own(fault) if fault.message.starts_with("prompt is too long"));
+    assert!(told, "{found:?}");
 }
