@@ -13,6 +13,7 @@ use crate::pipeline::forward::line::Lines;
 use crate::pipeline::inspect::secrets::Detectors;
 use crate::pipeline::record::prices::PriceTable;
 use crate::pipeline::route::Routes;
+use crate::provider::lending::cache::Loans;
 
 /// One compiled configuration. A request takes hold of one and keeps it to its end.
 pub struct Snapshot {
@@ -22,6 +23,8 @@ pub struct Snapshot {
     pub routes: Routes,
     /// How upstreams are reached.
     pub lines: Lines,
+    /// What clouds have lent to upstreams.
+    pub loans: Loans,
     /// What `/v1/models` lists.
     pub models: Vec<DeclaredModel>,
     /// The policies.

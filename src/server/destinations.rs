@@ -2,6 +2,7 @@
 
 use crate::config::Config;
 use crate::config::effective::without_password;
+use crate::provider::lending::cache::Loans;
 use crate::server::vendors::Vendors;
 
 /// One place, and what for.
@@ -20,7 +21,7 @@ pub fn destinations(config: &Config) -> Vec<Destination> {
         let vendor = vendors.as_ref()?.of(upstream).ok()?;
         // Only what borrows has lenders, and only opening it shows them.
         let lent = upstream.credentials.as_ref();
-        let opened = lent.and_then(|_| vendor.open(config, upstream).ok());
+        let opened = lent.and_then(|_| vendor.open(config, upstream, &Loans::default()).ok());
         let lenders = opened.map(|provider| provider.authorization().endpoints());
         Some((
             upstream.name.get_ref(),

@@ -6,6 +6,7 @@ use crate::config::Config;
 use crate::config::file::Upstream;
 use crate::config::secret_source::SecretMissing;
 use crate::provider::declaration::Declaration;
+use crate::provider::lending::cache::Loans;
 use crate::provider::options::Options;
 use crate::provider::registry::{BadRegistry, Registry};
 use crate::provider::{Misconfigured, Provider, Settings};
@@ -123,11 +124,16 @@ pub struct Vendor<'v> {
 }
 
 impl Vendor<'_> {
-    /// Opens the upstream with its credential, or with what that is borrowed with.
+    /// Opens the upstream with its credential, or with what that is borrowed with; `loans` is what was lent already.
     ///
     /// # Errors
     /// The credential is missing, or the provider cannot use these settings.
-    pub fn open(&self, config: &Config, upstream: &Upstream) -> Result<Box<dyn Provider>, NoVendor> {
+    pub fn open(
+        &self,
+        config: &Config,
+        upstream: &Upstream,
+        loans: &Loans,
+    ) -> Result<Box<dyn Provider>, NoVendor> {
         let bad = |source| NoVendor::Misconfigured {
             upstream: self.upstream.clone(),
             source,
@@ -138,11 +144,12 @@ impl Vendor<'_> {
                 "no cloud lends credentials for provider `{label}`: remove credentials, and name a key by api_key_secret"
             ))));
         }
+        let key = self.key(config, upstream)?;
         let settings = Settings {
             endpoint: self.endpoint.clone(),
-            key: self.key(config, upstream)?,
+            lending: lending::of(config, upstream, key.as_ref(), loans)?,
+            key,
             options: self.options.clone(),
-            lending: lending::of(config, upstream)?,
         };
         self.registry.open(self.declaration, &settings).map_err(bad)
     }

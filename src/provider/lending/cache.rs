@@ -1,7 +1,8 @@
 //! Credentials that end, kept and renewed: one fetch for all who wait, and the next one while the old is still good.
 
+use std::collections::HashMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::provider::authorize::{Authorizer, Lease, Unauthorized};
 use crate::types::clock::{Clock, Timestamp};
+use crate::types::digest::Sha256;
 
 /// A fetch that takes longer has failed.
 const FETCH_MAX: Duration = Duration::from_secs(20);
@@ -53,8 +55,11 @@ pub trait Source: fmt::Debug + Send + Sync + 'static {
     fn endpoints(&self) -> Vec<String>;
 }
 
-/// The credentials of one upstream.
-pub struct Leases {
+/// The credentials of one upstream; a clone is the same ones.
+#[derive(Clone)]
+pub struct Leases(Arc<Owner>);
+
+struct Owner {
     shared: Arc<Shared>,
     /// The fetch that is running; at most one. It ends with this owner.
     running: Mutex<JoinSet<()>>,
@@ -151,38 +156,38 @@ impl State {
 
 impl fmt::Debug for Leases {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Leases").field(&self.shared.source).finish()
+        f.debug_tuple("Leases").field(&self.0.shared.source).finish()
     }
 }
 
 impl Leases {
     /// The credentials that this source lends; nothing is fetched before the first request.
     pub fn new(source: impl Source, clock: Arc<dyn Clock>) -> Self {
-        Self {
+        Self(Arc::new(Owner {
             shared: Arc::new(Shared {
                 source: Box::new(source),
                 clock,
                 state: watch::Sender::default(),
             }),
             running: Mutex::default(),
-        }
+        }))
     }
 
     fn fetch(&self, now: Timestamp) {
-        if self.shared.state.send_if_modified(|state| state.begin(now)) {
-            let mut running = self.running.lock();
+        if self.0.shared.state.send_if_modified(|state| state.begin(now)) {
+            let mut running = self.0.running.lock();
             while running.try_join_next().is_some() {}
-            running.spawn(Arc::clone(&self.shared).fetch());
+            running.spawn(Arc::clone(&self.0.shared).fetch());
         }
     }
 
     /// What the running fetch brings.
     async fn wait(&self) -> Result<Arc<dyn Lease>, Unauthorized> {
-        let mut changes = self.shared.state.subscribe();
+        let mut changes = self.0.shared.state.subscribe();
         let settled = tokio::time::timeout(WAIT_MAX, changes.wait_for(|state| !state.fetching)).await;
         let late = || Unauthorized("the credential is still being fetched: try again".to_owned());
         let state = settled.map_err(|_| late())?.map_err(|_| late())?;
-        match state.advice(self.shared.clock.now()) {
+        match state.advice(self.0.shared.clock.now()) {
             Advice::Good(lease) | Advice::Renew(lease) => Ok(lease),
             Advice::None(error) => Err(error),
             Advice::Wait => Err(state
@@ -196,8 +201,8 @@ impl Leases {
 #[async_trait]
 impl Authorizer for Leases {
     async fn lease(&self) -> Result<Arc<dyn Lease>, Unauthorized> {
-        let now = self.shared.clock.now();
-        let advice = self.shared.state.borrow().advice(now);
+        let now = self.0.shared.clock.now();
+        let advice = self.0.shared.state.borrow().advice(now);
         match advice {
             Advice::Good(lease) => Ok(lease),
             Advice::Renew(lease) => {
@@ -213,7 +218,31 @@ impl Authorizer for Leases {
     }
 
     fn endpoints(&self) -> Vec<String> {
-        self.shared.source.endpoints()
+        self.0.shared.source.endpoints()
+    }
+}
+
+/// What is lent under the settings that this digest stands for, for as long as some configuration uses it.
+#[derive(Clone, Default)]
+pub struct Loans(Arc<Mutex<HashMap<Sha256, Weak<Owner>>>>);
+
+impl fmt::Debug for Loans {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Loans")
+    }
+}
+
+impl Loans {
+    /// The leases of these settings, which outlive a configuration that is exchanged for one with the same.
+    pub(super) fn of(&self, settings: Sha256, source: impl Source, clock: &Arc<dyn Clock>) -> Leases {
+        let mut loans = self.0.lock();
+        if let Some(kept) = loans.get(&settings).and_then(Weak::upgrade) {
+            return Leases(kept);
+        }
+        loans.retain(|_, kept| kept.strong_count() > 0);
+        let leases = Leases::new(source, Arc::clone(clock));
+        loans.insert(settings, Arc::downgrade(&leases.0));
+        leases
     }
 }
 

@@ -26,9 +26,11 @@ use crate::egress::platform::PlatformClient;
 use crate::egress::service::ServiceClient;
 use crate::provider::authorize::{Authorization, Unauthorized};
 use crate::provider::declaration::Declaration;
+use crate::provider::lending::cache::{Leases, Loans, Source};
 use crate::provider::{Misconfigured, Settings};
 use crate::types::clock::Clock;
 use crate::types::destination::Destination;
+use crate::types::digest::Sha256;
 use crate::types::secret::Secret;
 
 /// The largest file of a token that is read, in bytes.
@@ -101,6 +103,17 @@ pub struct Lending {
     pub clock: Arc<dyn Clock>,
     /// On what grounds they are lent.
     pub grounds: Grounds,
+    /// What was lent already.
+    pub loans: Loans,
+    /// What stands for all settings by which this credential is lent, secrets included.
+    pub settings: Sha256,
+}
+
+impl Lending {
+    /// The leases from this source, or those that were kept from an earlier configuration with the same settings.
+    fn leases(&self, source: impl Source) -> Leases {
+        self.loans.of(self.settings, source, &self.clock)
+    }
 }
 
 /// On what grounds a credential is lent.

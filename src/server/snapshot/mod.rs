@@ -15,6 +15,7 @@ use crate::pipeline::inspect::secrets::Detectors;
 use crate::pipeline::record::prices::PriceTable;
 use crate::pipeline::route::guard::{self, Guards};
 use crate::pipeline::route::upstream;
+use crate::provider::lending::cache::Loans;
 use crate::server::lines::{self, NoLine};
 use crate::server::vendors::{NoVendor, Vendor, Vendors};
 use crate::telemetry::logs::{Filter, LogError};
@@ -97,9 +98,13 @@ pub fn compile(
         let vendor = vendors.of(upstream).map_err(CompileError::from);
         opened.extend(kept(vendor, &mut errors).map(|vendor| (upstream, vendor)));
     }
+    let loans = before.map_or_else(Loans::default, |before| before.loans.clone());
     let upstreams = opened.iter();
     let upstreams = upstreams.filter_map(|(upstream, vendor)| {
-        kept(compile_upstream(config, upstream, vendor, lasting), &mut errors)
+        kept(
+            compile_upstream(config, upstream, vendor, lasting, &loans),
+            &mut errors,
+        )
     });
     let upstreams: Vec<Arc<upstream::Upstream>> = upstreams.map(Arc::new).collect();
     let policies = kept(governing::policies(&config.policy.directory), &mut errors);
@@ -124,6 +129,7 @@ pub fn compile(
         routes: routes::compile(config, &upstreams, lasting.metrics),
         trusted: TrustedProxies::new(config.server.trusted_proxies.clone()),
         lines,
+        loans,
         models: config.models.iter().map(declared).collect(),
         policies,
         detectors: Arc::new(detectors),
@@ -220,6 +226,7 @@ fn compile_upstream(
     upstream: &Upstream,
     vendor: &Vendor<'_>,
     lasting: Lasting<'_>,
+    loans: &Loans,
 ) -> Result<upstream::Upstream, CompileError> {
     let name = upstream.name.get_ref().as_str();
     let declaration = vendor.declaration;
@@ -228,7 +235,7 @@ fn compile_upstream(
         label: declaration.label.clone(),
         destination: vendor.endpoint.clone(),
         dialect: declaration.dialect,
-        provider: vendor.open(config, upstream)?,
+        provider: vendor.open(config, upstream, loans)?,
         signed_thinking: declaration.signed_thinking,
         chat: declaration.chat.clone().with(&upstream.chat),
         trace_context: upstream.trace_context.unwrap_or(false),

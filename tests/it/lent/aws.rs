@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tollgate::provider::Provider;
 
 use crate::lent::{assert_fails_closed, hello, logged, proof};
+use crate::reload;
 use crate::support::aws_sim::{self, COMPLAINT, IDENTITY, LENT, Lender, ROLE, session_of};
 use crate::support::bedrock_sim::{self, REGION};
 use crate::support::gateway::run;
@@ -110,6 +111,28 @@ async fn keys_are_renewed_before_their_end_and_not_used_after_it() {
 }
 
 #[tokio::test]
+async fn another_configuration_keeps_what_was_lent_unless_it_says_otherwise() {
+    let sim = bedrock_sim::start().await;
+    let (service, other) = (
+        Lender::new(3_600).token_service().await,
+        Lender::new(3_600).token_service().await,
+    );
+    let gateway = by_web_identity(&sim, &service.url()).start().await;
+    let key = gateway.any_key().await;
+    assert_eq!(hello(&gateway, &key).await.status, 200);
+    let written = gateway.home.read("tollgate.toml");
+    let with_more = format!("{written}\n[[model]]\nid = \"claude-another\"\n");
+    let elsewhere = with_more.replace(&service.url(), &other.url());
+    for (text, generation, counts) in [(&with_more, 2.0, (1, 0)), (&elsewhere, 3.0, (1, 1))] {
+        gateway.home.replace("tollgate.toml", text);
+        gateway.signal("HUP");
+        reload::generation(&gateway, generation).await;
+        assert_eq!(hello(&gateway, &key).await.status, 200);
+        assert_eq!((service.count(), other.count()), counts);
+    }
+}
+
+#[tokio::test]
 async fn a_refused_identity_fails_closed_and_tells_nothing() {
     let sim = bedrock_sim::start().await;
     let service = Lender::new(3_600).token_service().await;
@@ -156,6 +179,16 @@ async fn a_redirect_is_not_followed() {
     let answer = hello(&gateway, &key).await;
     assert_fails_closed(&gateway, &answer, "status 307", &[]).await;
     assert_eq!((service.count(), elsewhere.count()), (1, 0));
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_not_read() {
+    let sim = bedrock_sim::start().await;
+    let service = Upstream::start(|_| vec![Step::Answer(200, Vec::new(), vec![b'x'; 200_000])]).await;
+    let gateway = by_web_identity(&sim, &service.url()).start().await;
+    let key = gateway.any_key().await;
+    let answer = hello(&gateway, &key).await;
+    assert_fails_closed(&gateway, &answer, "longer than 131072 bytes", &[]).await;
 }
 
 #[tokio::test]

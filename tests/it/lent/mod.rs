@@ -15,12 +15,14 @@ use tollgate::egress::platform::{Places, PlatformClient};
 use tollgate::egress::proxy::NoProxy;
 use tollgate::egress::service::{self, ServiceClient};
 use tollgate::provider::authorize::{Credential, Unsigned};
+use tollgate::provider::lending::cache::Loans;
 use tollgate::provider::lending::{Environment, Grounds, Lending};
 use tollgate::provider::options::Options;
 use tollgate::provider::registry::Registry;
 use tollgate::provider::{Misconfigured, Provider, Settings};
 use tollgate::tls::client::ClientTls;
 use tollgate::types::clock::SystemClock;
+use tollgate::types::digest::Sha256;
 
 use crate::support::anthropic_sim;
 use crate::support::client::{Answer, Call};
@@ -111,6 +113,8 @@ fn try_opened(
         lending: Some(Lending {
             services: Arc::new(ServiceClient::new(services)),
             clock: Arc::new(SystemClock),
+            loans: Loans::default(),
+            settings: Sha256::of(b"of this test"),
             grounds: Grounds::Platform {
                 client: PlatformClient::new(places),
                 environment: Environment::new(environment),

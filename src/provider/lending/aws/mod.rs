@@ -61,7 +61,7 @@ pub fn leases(lending: &Lending, options: &Options, sign: Sign) -> Result<Leases
     } else {
         Box::new(InstanceRole(*client))
     };
-    Ok(Leases::new(Signed { lender, sign }, Arc::clone(&lending.clock)))
+    Ok(lending.leases(Signed { lender, sign }))
 }
 
 fn container(environment: &Environment) -> Result<Option<Container>, Misconfigured> {

@@ -96,10 +96,9 @@ fn on_platform(
         resource: resource.to_owned(),
         client_id: client_id.map(str::to_owned),
     };
-    Ok(Leases::new(identity, Arc::clone(&lending.clock)))
+    Ok(lending.leases(identity))
 }
 
 fn leased(lending: &Lending, application: Application<'_>) -> Result<Leases, Misconfigured> {
-    let source = Entra::new(lending, application)?;
-    Ok(Leases::new(source, Arc::clone(&lending.clock)))
+    Ok(lending.leases(Entra::new(lending, application)?))
 }

@@ -97,7 +97,7 @@ impl Case {
 
     /// Waits until no fetch is running.
     async fn settled(&self) {
-        let mut changes = self.leases.shared.state.subscribe();
+        let mut changes = self.leases.0.shared.state.subscribe();
         changes.wait_for(|state| !state.fetching).await.unwrap();
     }
 }
@@ -182,4 +182,20 @@ async fn a_fetch_that_breaks_keeps_nobody_waiting() {
     assert!(case.number().await.is_err());
     case.fails(0);
     assert_eq!(case.number().await, Ok(2));
+}
+
+#[tokio::test]
+async fn leases_outlive_a_configuration_and_not_the_last_one() {
+    let (case, loans) = (case(100), Loans::default());
+    let clock: Arc<dyn Clock> = Arc::new(case.hands.clone());
+    let of = |settings: &[u8]| loans.of(Sha256::of(settings), case.bank.clone(), &clock);
+    let before = of(b"one");
+    assert_eq!(number(&*before.lease().await.unwrap()), 1);
+    let after = of(b"one");
+    drop(before);
+    assert_eq!(number(&*after.lease().await.unwrap()), 1, "the same settings");
+    assert_eq!(number(&*of(b"two").lease().await.unwrap()), 2, "other settings");
+    drop(after);
+    assert_eq!(number(&*of(b"one").lease().await.unwrap()), 3, "nobody kept them");
+    assert_eq!(loans.0.lock().len(), 1, "what nobody keeps is forgotten");
 }

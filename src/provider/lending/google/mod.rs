@@ -27,21 +27,19 @@ const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 /// # Errors
 /// It is none of both.
 pub(super) fn leases(lending: &Lending, settings: &Settings) -> Result<Leases, Misconfigured> {
-    let clock = Arc::clone(&lending.clock);
     if let Grounds::Platform { client, .. } = &lending.grounds {
-        let source = Metadata {
+        return Ok(lending.leases(Metadata {
             client: *client,
-            clock: Arc::clone(&clock),
-        };
-        return Ok(Leases::new(source, clock));
+            clock: Arc::clone(&lending.clock),
+        }));
     }
     let text = settings.key.as_ref().map(|key| key.expose().as_str());
     let text = text.ok_or_else(|| bad("is missing"))?;
     // What serde says of a text may repeat it.
     let kind: Kind = serde_json::from_str(text).map_err(|_| bad("is not such a JSON"))?;
     match kind.name.as_str() {
-        "service_account" => Ok(Leases::new(ServiceAccount::read(lending, text)?, clock)),
-        "external_account" => Ok(Leases::new(Federation::read(lending, text)?, clock)),
+        "service_account" => Ok(lending.leases(ServiceAccount::read(lending, text)?)),
+        "external_account" => Ok(lending.leases(Federation::read(lending, text)?)),
         _ => Err(bad("is of another type")),
     }
 }
