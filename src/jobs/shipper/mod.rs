@@ -5,8 +5,10 @@
 //! store is down it tries again, ever more seldom; the journal keeps all. Afterwards it lets the journal drop
 //! bodies that are in the store.
 //!
-//! - `rows`: leaves as rows. `place`: where to go on.
+//! - `rows`: leaves as rows, `audit` those of the audit, `column` what stands in them. `place`: where to go on.
 
+mod audit;
+mod column;
 mod place;
 mod rows;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Leaves as rows: what the store shows of the journal.
+//! Leaves as rows: what the store shows of the journal. The rows of the audit are made in `audit`.
 //!
 //! A pure function of the stored bytes, so that a batch can come twice: every row's id is the leaf's, or
 //! is made from it.
@@ -7,20 +7,18 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::jobs::shipper::used;
+use crate::jobs::shipper::column::{json, signed, text};
+use crate::jobs::shipper::{audit, used};
 use crate::journal::codec::{self, Decoded};
 use crate::journal::leaf::Leaf;
 use crate::journal::leaf::act::{Act, RequestFacts};
-use crate::journal::leaf::admin::Admin;
 use crate::journal::leaf::close::{Close, Outcome};
-use crate::journal::leaf::decision::{self, Json};
+use crate::journal::leaf::decision;
 use crate::journal::leaf::denial::Denial;
-use crate::journal::leaf::epoch::Epoch;
-use crate::journal::leaf::open::{Candidate, Open};
 use crate::store::ledger::{AuditRow, Batch, DecisionRow, OPEN, RequestRow};
 use crate::types::clock::Timestamp;
 use crate::types::digest::Sha256;
-use crate::types::ids::{ModelName, RequestId, UpstreamName};
+use crate::types::ids::RequestId;
 use crate::types::money::MicroDollars;
 use crate::types::principal::Credential;
 
@@ -59,15 +57,15 @@ impl Rows {
 
     fn add_leaf(&mut self, decoded: &Decoded) {
         match &decoded.leaf {
-            Leaf::Epoch(epoch) => self.batch.audit.push(of_epoch(decoded, epoch)),
+            Leaf::Epoch(epoch) => self.batch.audit.push(audit::of_epoch(decoded, epoch)),
             Leaf::Open(open) => {
-                self.batch.audit.push(of_open(decoded, open));
+                self.batch.audit.push(audit::of_open(decoded, open));
                 self.open(&open.facts);
                 let facts = &open.facts;
                 self.decide(decoded, &Decided::by_request(facts, &open.decisions));
             }
             Leaf::Close(close) => {
-                self.batch.audit.push(of_close(decoded, close));
+                self.batch.audit.push(audit::of_close(decoded, close));
                 self.close(close.act.request, closed(decoded.at, close));
                 let decided = Decided {
                     act: &close.act,
@@ -78,14 +76,14 @@ impl Rows {
                 self.decide(decoded, &decided);
             }
             Leaf::Denial(denial) => {
-                self.batch.audit.push(of_denial(decoded, denial));
+                self.batch.audit.push(audit::of_denial(decoded, denial));
                 let facts = &denial.facts;
                 if self.open(facts) {
                     self.close(facts.act.request, denied(decoded.at, denial));
                 }
                 self.decide(decoded, &Decided::by_request(facts, &denial.decisions));
             }
-            Leaf::Admin(admin) => self.batch.audit.push(of_admin(decoded, admin)),
+            Leaf::Admin(admin) => self.batch.audit.push(audit::of_admin(decoded, admin)),
         }
     }
 
@@ -131,145 +129,6 @@ impl Rows {
 #[derive(Serialize)]
 struct Unreadable<'a> {
     body: &'a str,
-}
-
-/// The audit row of an act, without what is particular to its leaf.
-fn of_act(decoded: &Decoded, kind: &str, act: &Act) -> AuditRow {
-    AuditRow {
-        id: decoded.id.to_string(),
-        occurred_at: decoded.at.unix_micros(),
-        kind: kind.into(),
-        request_id: Some(act.request.to_string()),
-        tenant_id: text(act.tenant.as_ref()),
-        user_id: text(act.user.as_ref()),
-        session_id: text(act.session.as_ref()),
-        task_id: text(act.labels.task.as_ref()),
-        trace_id: text(act.labels.trace.as_ref()),
-        context_id: text(act.labels.context.as_ref()),
-        client_id: text(act.labels.client.as_ref()),
-        action: act.action.to_string(),
-        resource: text(act.resource.as_ref()),
-        ..AuditRow::default()
-    }
-}
-
-fn of_epoch(decoded: &Decoded, epoch: &Epoch) -> AuditRow {
-    AuditRow {
-        id: decoded.id.to_string(),
-        occurred_at: decoded.at.unix_micros(),
-        kind: "epoch".into(),
-        action: "begin".into(),
-        resource: Some(epoch.origin.to_string()),
-        reason: word(&epoch.reason),
-        detail: json(epoch),
-        ..AuditRow::default()
-    }
-}
-
-fn of_open(decoded: &Decoded, open: &Open) -> AuditRow {
-    #[derive(Serialize)]
-    struct Detail<'a> {
-        requested_model: Option<&'a ModelName>,
-        stream: bool,
-        candidates: &'a [Candidate],
-        reserved_microdollars: Option<i64>,
-        config_generation: u64,
-    }
-    AuditRow {
-        decision: Some("allow".into()),
-        reason: text(open.reason.as_ref()),
-        policy_digest: text(open.facts.policy_digest.as_ref()),
-        detail: json(&Detail {
-            requested_model: open.facts.requested_model.as_ref(),
-            stream: open.facts.stream,
-            candidates: &open.candidates,
-            reserved_microdollars: open.reserved.map(MicroDollars::get),
-            config_generation: open.facts.config_generation,
-        }),
-        ..of_act(decoded, "open", &open.facts.act)
-    }
-}
-
-fn of_close(decoded: &Decoded, close: &Close) -> AuditRow {
-    #[derive(Serialize)]
-    struct Detail<'a> {
-        outcome: Outcome,
-        status: Option<u16>,
-        upstream: Option<&'a UpstreamName>,
-        served_model: Option<&'a ModelName>,
-        stop_reason: Option<&'a str>,
-        cost_state: &'static str,
-        trimmed: bool,
-    }
-    let reason = close.error_kind.as_deref().unwrap_or(close.outcome.as_str());
-    AuditRow {
-        reason: Some(reason.into()),
-        policy_digest: text(close.policy_digest.as_ref()),
-        cost_microdollars: close.cost.amount().map(MicroDollars::get),
-        detail: json(&Detail {
-            outcome: close.outcome,
-            status: close.status,
-            upstream: close.upstream.as_ref(),
-            served_model: close.served_model.as_ref(),
-            stop_reason: close.stop_reason.as_deref(),
-            cost_state: close.cost.state(),
-            trimmed: close.trimmed,
-        }),
-        ..of_act(decoded, "close", &close.act)
-    }
-}
-
-fn of_denial(decoded: &Decoded, denial: &Denial) -> AuditRow {
-    #[derive(Serialize)]
-    struct Detail<'a> {
-        status: u16,
-        error_kind: &'a str,
-        count: u32,
-        last_at: Option<Timestamp>,
-        requested_model: Option<&'a ModelName>,
-        config_generation: u64,
-    }
-    AuditRow {
-        decision: Some("deny".into()),
-        reason: Some(denial.reason.to_string()),
-        policy_digest: text(denial.facts.policy_digest.as_ref()),
-        detail: json(&Detail {
-            status: denial.status,
-            error_kind: &denial.error_kind,
-            count: denial.count,
-            last_at: denial.last_at,
-            requested_model: denial.facts.requested_model.as_ref(),
-            config_generation: denial.facts.config_generation,
-        }),
-        ..of_act(decoded, "denial", &denial.facts.act)
-    }
-}
-
-fn of_admin(decoded: &Decoded, admin: &Admin) -> AuditRow {
-    #[derive(Serialize)]
-    struct Detail<'a> {
-        actor_uid: Option<u32>,
-        change: Option<&'a Json>,
-    }
-    AuditRow {
-        id: decoded.id.to_string(),
-        occurred_at: decoded.at.unix_micros(),
-        kind: "admin".into(),
-        request_id: text(admin.request.as_ref()),
-        tenant_id: text(admin.tenant.as_ref()),
-        user_id: text(admin.actor.user.as_ref()),
-        session_id: text(admin.actor.session.as_ref()),
-        action: admin.action.to_string(),
-        resource: text(admin.resource.as_ref()),
-        decision: Some(admin.outcome.as_str().into()),
-        reason: text(admin.reason.as_ref()),
-        policy_digest: text(admin.policy_digest.as_ref()),
-        detail: json(&Detail {
-            actor_uid: admin.actor.uid,
-            change: admin.detail.as_ref(),
-        }),
-        ..AuditRow::default()
-    }
 }
 
 /// What an open knows of a request; none where it was not made to a model API.
@@ -388,24 +247,4 @@ fn derived_id(at: Timestamp, seed: &[u8], ordinal: u16) -> String {
     uuid::Builder::from_unix_timestamp_millis(at.unix_millis(), &random)
         .into_uuid()
         .to_string()
-}
-
-fn text<T: ToString>(value: Option<&T>) -> Option<String> {
-    value.map(ToString::to_string)
-}
-
-/// The JSON of a value of ours, none of which can fail to have one.
-fn json<T: Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_else(|_| "null".to_owned())
-}
-
-/// The stored word of a plain enum.
-fn word<T: Serialize>(value: &T) -> Option<String> {
-    let json = serde_json::to_value(value).ok()?;
-    json.as_str().map(ToOwned::to_owned)
-}
-
-/// Databases count in signed integers; no count here comes near the difference.
-fn signed(value: u64) -> i64 {
-    i64::try_from(value).unwrap_or(i64::MAX)
 }
