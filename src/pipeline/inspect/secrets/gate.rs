@@ -26,7 +26,7 @@ pub(super) fn opens(gate: Gate, name: &[u8], keyword_end: usize, value: &[u8], w
     if !name_promises(gate, name, keyword_end) || is_placeholder(value) || is_other_thing(value) {
         return false;
     }
-    if echoes(name, value) {
+    if echoes(name, value) || written == Written::Beside && gate != Gate::Password {
         return false;
     }
     match gate {
@@ -108,6 +108,11 @@ fn is_password_written(value: &[u8], written: Written) -> bool {
         return false;
     }
     let makeup = Makeup::of(value);
+    if written == Written::Beside {
+        // Nothing says that it is the password but its own looks.
+        let looks = makeup.symbols >= 1 && makeup.digits >= 1 && makeup.letters() >= 3;
+        return looks && value.len() >= 8 && !is_expression(value);
+    }
     let spaced = value.contains(&b' ');
     if spaced {
         // A sentence; passphrases of words alone cannot be told from it.
@@ -137,7 +142,7 @@ fn is_password_written(value: &[u8], written: Written) -> bool {
                 && (marked || mixed && value.len() >= 8 || makeup.is_random())
                 && !is_expression(value)
         }
-        Written::Loose => (marked || mixed || makeup.is_random()) && !is_expression(value),
+        Written::Loose | Written::Beside => (marked || mixed || makeup.is_random()) && !is_expression(value),
         Written::Quoted | Written::Bare => {
             marked || mixed || makeup.is_random() || letters >= 10 && !makeup.is_wordy()
         }

@@ -33,6 +33,8 @@ pub(super) enum Written {
     Loose,
     /// In a sentence: `the password is value`.
     Sentence,
+    /// Behind a blank alone, where most often the sentence goes on: `log in with password value`.
+    Beside,
 }
 
 /// Words between a name and its value in sentences.
@@ -189,7 +191,10 @@ fn value_start(text: &[u8], name: &Range<usize>, is_flag: bool) -> Option<(usize
     if given && spaced && named == 0 && !rest.starts_with(b"-") {
         return Some((name.end + blanks, Written::Bare));
     }
-    sentence(rest, spaced || named > 0).map(|length| (name.end + at + blanks + length, Written::Sentence))
+    if let Some(length) = sentence(rest, spaced || named > 0) {
+        return Some((name.end + at + blanks + length, Written::Sentence));
+    }
+    (spaced && named == 0).then_some((name.end + blanks, Written::Beside))
 }
 
 fn quoted_list(text: &[u8], name: &Range<usize>) -> bool {
@@ -418,10 +423,12 @@ fn bare(rest: &[u8], written: Written) -> Option<usize> {
             length = place;
         }
     }
-    // What ends a sentence or emphasises is none of the value's.
+    // What ends a sentence or emphasises is none of the value's; behind digits it rather is a password's.
+    let in_sentence = matches!(written, Written::Sentence | Written::Beside);
+    let shouted = !rest.get(..length)?.iter().any(u8::is_ascii_digit);
     let is_end = |c: &&u8| {
         matches!(c, b'.' | b':' | b'*' | b'_')
-            || written == Written::Sentence && matches!(c, b'!' | b'?' | b')')
+            || in_sentence && (**c == b')' || shouted && matches!(c, b'!' | b'?'))
     };
     let trimmed = rest.get(..length)?.iter().rev().take_while(is_end).count();
     let ends_text = rest.get(length).is_none_or(u8::is_ascii_whitespace);

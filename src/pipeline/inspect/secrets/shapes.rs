@@ -104,8 +104,9 @@ pub(super) fn url_password(text: &[u8], keyword: Range<usize>) -> Option<Range<u
     before.last().filter(|byte| byte.is_ascii_alphanumeric())?;
     let from = keyword.end;
     let rest = text.get(from..text.len().min(from + USERINFO_MAX))?;
+    // `#` would end it, but people write it into passwords all the same.
     let stops = |c: u8| {
-        c.is_ascii_whitespace() || matches!(c, b'/' | b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`' | b'?' | b'#')
+        c.is_ascii_whitespace() || matches!(c, b'/' | b'"' | b'\'' | b'<' | b'>' | b'\\' | b'`' | b'?')
     };
     let authority = rest.get(..run(rest, |byte| !stops(byte)))?;
     let at = authority.iter().rposition(|byte| *byte == b'@')?;

@@ -325,3 +325,25 @@ fn a_secret_escaped_again_is_found_where_it_stands() {
         &[("aws-secret-access-key", &secret)],
     );
 }
+
+#[test]
+fn passwords_stand_in_sentences_with_their_last_sign() {
+    let password = ["Tulip-", "Harbor", "-92!"].concat();
+    let found = [("password", &*password)];
+    for text in [
+        format!("The admin password is {password} - please rotate it"),
+        format!("log in as bob with password {password} and go on"),
+        format!("Das Passwort lautet {password}"),
+    ] {
+        check(&text, &found);
+    }
+    for harmless in [
+        "That password is wrong! Try another.",
+        "Type your password twice (at least 14 characters!)",
+        "a password manager-based flow and password rules v2.0",
+    ] {
+        check(harmless, &[]);
+    }
+    let url = format!("postgresql://app:{}@db.internal:5432/prod", "hT7#kd92mZ");
+    check(&url, &[("url-password", "hT7#kd92mZ")]);
+}
