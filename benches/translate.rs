@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use serde_json::{Value, json};
 use tollgate::pipeline::translate::{
     ChatProfile, MessagesRequest, Reader, Rewriter, Telling, TranslatedRequest, chat_to_messages,
-    messages_to_chat,
+    messages_to_chat, messages_to_converse,
 };
 use tollgate::types::ids::ModelName;
 
@@ -65,6 +65,12 @@ fn main() -> Result<()> {
     per_event("chat chunks to Messages", &chunks, &|| {
         Rewriter::chat(answer.clone(), "msg_01")
     });
+    let nova = ModelName::new("amazon.nova-pro-v1:0");
+    let TranslatedRequest { answer: asked, .. } = messages_to_converse(&body, &nova)?;
+    let deltas = converse_events();
+    per_event("Converse events to Messages", &deltas, &|| {
+        Rewriter::converse(asked.clone(), "msg_01")
+    });
     let MessagesRequest { answer, .. } = chat_to_messages(&chat, Reader::Upstream(&model))?;
     let name = tollgate::pipeline::translate::CompletionName {
         id: "chatcmpl-01".to_owned(),
@@ -99,6 +105,19 @@ fn message_events() -> Vec<Bytes> {
         events.push(event(
             &json!({ "type": "content_block_delta", "index": 0, "delta": delta }),
         ));
+    }
+    events
+}
+
+/// As they come out of their frames.
+fn converse_events() -> Vec<Bytes> {
+    let delta = json!({ "text": "the gateway reads \"every\"\n" });
+    let delta = json!({ "contentBlockDelta": { "contentBlockIndex": 0, "delta": delta, "p": "abcdefgh" } });
+    let mut events = vec![Bytes::from_static(
+        b"data: {\"messageStart\":{\"role\":\"assistant\"}}\n\n",
+    )];
+    for _ in 0..DELTAS {
+        events.push(Bytes::from(format!("data: {delta}\n\n")));
     }
     events
 }

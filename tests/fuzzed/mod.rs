@@ -2,6 +2,8 @@
 //!
 //! The fuzz targets look for bytes that break it; `tests/it/fuzzed.rs` tries what they once found.
 
+pub mod frames;
+
 use std::path::Path;
 use std::sync::LazyLock;
 
@@ -9,6 +11,7 @@ use bytes::{Bytes, BytesMut};
 use serde::de::IgnoredAny;
 use serde_json::Value;
 use tollgate::config::read::from_text;
+use tollgate::dialect::converse::answer::EVENTS;
 use tollgate::dialect::openai::profile::{ChatProfile, ReasoningIn};
 use tollgate::dialect::operation::Operation;
 use tollgate::dialect::splice;
@@ -19,12 +22,17 @@ use tollgate::pipeline::inspect::memory::Memory;
 use tollgate::pipeline::inspect::secrets::Detectors;
 use tollgate::pipeline::translate::{
     AnswerContext, ChatBytes, CompletionName, Ending, Progress, Reader, ResponseBytes, ResponseName,
-    Rewriter, Telling, chat_to_messages, count_to_gemini, messages_to_chat, messages_to_gemini,
-    responses_to_messages,
+    Rewriter, Telling, chat_to_messages, count_to_gemini, messages_to_chat, messages_to_converse,
+    messages_to_gemini, responses_to_messages,
 };
+use tollgate::provider::options::Options;
+use tollgate::provider::registry::Registry;
+use tollgate::provider::{Provider, Settings};
+use tollgate::types::destination::Destination;
 use tollgate::types::ids::ModelName;
 use tollgate::types::secret::Secret;
 
+use self::frames::frame;
 use super::format::events::{check_grammar, decode};
 use super::format::reduced::of_stream;
 use super::format::responses;
@@ -142,7 +150,38 @@ pub fn translate(data: &[u8]) {
         }
     }
     translate_to_gemini(data);
+    translate_to_converse(data);
     translate_back(data);
+}
+
+/// Requests to Converse: what comes out has roles in turn, users first, and as many results as calls.
+fn translate_to_converse(data: &[u8]) {
+    for model in ["amazon.nova-pro-v1:0", "meta.llama3-v1:0", "anthropic.claude-v1"] {
+        let Ok(sent) = messages_to_converse(data, &ModelName::from(model)) else {
+            continue;
+        };
+        assert_is_json(data);
+        assert_is_json(&sent.body);
+        let Ok(sent) = serde_json::from_slice::<Value>(&sent.body) else {
+            continue;
+        };
+        let messages = sent["messages"].as_array().expect("a list of messages");
+        let count = |message: Option<&Value>, kind: &str| {
+            let blocks = message.and_then(|message| message["content"].as_array());
+            let blocks = blocks.into_iter().flatten();
+            blocks.filter(|block| block.get(kind).is_some()).count()
+        };
+        for (number, message) in messages.iter().enumerate() {
+            assert_eq!(message["role"], ["user", "assistant"][number % 2], "in turn");
+            let results = count(messages.get(number + 1), "toolResult");
+            assert_eq!(count(Some(message), "toolUse"), results, "answered");
+        }
+        let blocks = messages
+            .iter()
+            .filter_map(|message| message["content"].as_array());
+        let has_calls = blocks.flatten().any(|block| block.get("toolUse").is_some());
+        assert!(!has_calls || sent.get("toolConfig").is_some(), "calls have tools");
+    }
 }
 
 /// Requests to Gemini: what comes out has contents in turn, and as many results as calls.
@@ -264,6 +303,7 @@ pub fn stream(data: &[u8]) {
         assert_eq!(stream.get(..passed.len()), Some(passed), "bytes pass as they are");
     }
     stream_of_gemini(data);
+    stream_of_converse(data);
     stream_of_chunks(data);
     stream_of_responses(data, &context);
 }
@@ -292,10 +332,11 @@ fn stream_of_responses(data: &[u8], source: &AnswerContext) {
         );
         (response, progress)
     };
-    let sources: [fn(&AnswerContext) -> Rewriter; 3] = [
+    let sources: [fn(&AnswerContext) -> Rewriter; 4] = [
         |_| Rewriter::messages(None),
         |context| Rewriter::chat(context.clone(), "msg_1"),
         |context| Rewriter::gemini(context.clone(), "msg_1"),
+        |context| Rewriter::converse(context.clone(), "msg_1"),
     ];
     for made in sources {
         let cut = told(made(source), usize::from(*cut).max(1));
@@ -319,6 +360,62 @@ fn stream_of_gemini(data: &[u8]) {
     });
     assert_eq!(cut, whole, "the cut matters");
 }
+
+/// The same for frames of Bedrock: as they come, and with these bytes as the payload of each of its events.
+fn stream_of_converse(data: &[u8]) {
+    const KIND: &str = "application/vnd.amazon.eventstream";
+    let [cut, options, stream @ ..] = data else { return };
+    let size = usize::from(*cut).max(1);
+    let request = if options & 1 == 0 { PLAIN } else { WATCHING };
+    let sent = messages_to_converse(request.as_bytes(), &ModelName::from("meta.llama3-v1:0"));
+    let context = sent.unwrap_or_else(|_| panic!("our own request is good")).answer;
+    let told = |stream: &[u8], size: usize| {
+        let mut frames = BEDROCK.frames(KIND).expect("Bedrock has frames");
+        let (mut events, mut is_whole) = (Vec::new(), true);
+        for piece in stream.chunks(size.max(1)) {
+            match frames.push(&Bytes::copy_from_slice(piece)) {
+                Ok(taken) => events.extend_from_slice(&taken),
+                Err(_) => {
+                    is_whole = false;
+                    break;
+                }
+            }
+        }
+        let (out, progress) = rewritten(
+            Rewriter::converse(context.clone(), "msg_1"),
+            &events,
+            events.len().max(1),
+        );
+        let out = without_halves(&out);
+        let told = decode(out.as_bytes()).unwrap_or_else(|error| panic!("{error}: {out}"));
+        check_grammar(&told).unwrap_or_else(|error| panic!("{error}: {out}"));
+        (of_stream(&told), progress, is_whole && frames.is_at_border())
+    };
+    assert_eq!(told(stream, size), told(stream, stream.len()), "the cut matters");
+    let lines = stream.split(|byte| *byte == b'\n').zip(EVENTS.iter().cycle());
+    let framed: Vec<u8> = lines
+        .flat_map(|(payload, name)| frame("event", name, payload))
+        .collect();
+    assert_eq!(
+        told(&framed, size),
+        told(&framed, framed.len()),
+        "the cut matters"
+    );
+}
+
+/// A Bedrock that is reached nowhere.
+static BEDROCK: LazyLock<Box<dyn Provider>> = LazyLock::new(|| {
+    let registry = Registry::collect().expect("the providers fit together");
+    let declaration = registry.find("bedrock").expect("there is Bedrock");
+    let written = [("region".to_owned(), "eu-central-1".to_owned())].into();
+    let settings = Settings {
+        endpoint: Destination::parse("https://upstream.example").expect("an address"),
+        key: None,
+        lending: None,
+        options: Options::new(&declaration.options, &written).expect("all that it wants"),
+    };
+    registry.open(declaration, &settings).expect("it opens")
+});
 
 /// The same for clients of chat completions.
 fn stream_of_chunks(data: &[u8]) {

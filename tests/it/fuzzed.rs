@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::vectors::format;
 
 #[path = "../fuzzed/mod.rs"]
-mod properties;
+pub mod properties;
 
 /// Tries every file of a folder of the corpus.
 fn check(name: &str, holds: fn(&[u8])) {

@@ -31,24 +31,39 @@ const LENGTH_BYTES: usize = 4;
 #[derive(Debug, Default)]
 pub(super) struct EventStream {
     held: BytesMut,
+    /// What was wrong behind the events that were handed out last.
+    broken: Option<Misframed>,
 }
 
 impl Frames for EventStream {
     fn push(&mut self, chunk: &Bytes) -> Result<Bytes, Misframed> {
+        if let Some(broken) = self.broken {
+            return Err(broken);
+        }
         self.held.extend_from_slice(chunk);
         let mut events = BytesMut::new();
-        while let Some(frame) = self.next()? {
-            put(&frame, &mut events)?;
+        match self.take(&mut events) {
+            // What came before it is good, however the network cut it.
+            Err(broken) if !events.is_empty() => self.broken = Some(broken),
+            taken => taken?,
         }
         Ok(events.freeze())
     }
 
     fn is_at_border(&self) -> bool {
-        self.held.is_empty()
+        self.held.is_empty() && self.broken.is_none()
     }
 }
 
 impl EventStream {
+    /// Writes the events of all frames that are whole.
+    fn take(&mut self, events: &mut BytesMut) -> Result<(), Misframed> {
+        while let Some(frame) = self.next()? {
+            put(&frame, events)?;
+        }
+        Ok(())
+    }
+
     /// The next whole frame.
     fn next(&mut self) -> Result<Option<Message>, Misframed> {
         let Some(length) = self.held.first_chunk::<LENGTH_BYTES>() else {

@@ -11,6 +11,7 @@ use ring::hmac;
 use serde_json::{Value, json};
 use tollgate::types::digest::Sha256;
 
+use crate::fuzzed::properties::frames::frame;
 use crate::support::anthropic_sim::{self, content_for, stream_events, wish};
 use crate::support::aws_sim;
 use crate::support::converse_sim;
@@ -207,34 +208,6 @@ fn event_frame(event: &[u8]) -> Vec<u8> {
         .expect("events have data");
     let payload = json!({"bytes": STANDARD.encode(data), "p": "abcdefgh"}).to_string();
     frame("event", "chunk", payload.as_bytes())
-}
-
-/// A frame: lengths, checksum of the lengths, headers, payload, checksum of everything.
-pub fn frame(kind: &str, name: &str, payload: &[u8]) -> Vec<u8> {
-    let named = if kind == "event" {
-        ":event-type"
-    } else {
-        ":exception-type"
-    };
-    let mut headers = Vec::new();
-    for (key, value) in [
-        (named, name),
-        (":content-type", "application/json"),
-        (":message-type", kind),
-    ] {
-        headers.push(u8::try_from(key.len()).unwrap());
-        headers.extend_from_slice(key.as_bytes());
-        headers.push(7);
-        headers.extend_from_slice(&u16::try_from(value.len()).unwrap().to_be_bytes());
-        headers.extend_from_slice(value.as_bytes());
-    }
-    let length = |bytes: usize| u32::try_from(bytes).unwrap().to_be_bytes();
-    let mut frame = [length(headers.len() + payload.len() + 16), length(headers.len())].concat();
-    frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
-    frame.extend_from_slice(&headers);
-    frame.extend_from_slice(payload);
-    frame.extend_from_slice(&crc32fast::hash(&frame).to_be_bytes());
-    frame
 }
 
 fn is_authorised(request: &Received) -> bool {

@@ -5,8 +5,9 @@
 
 use serde_json::{Value, json};
 
+use crate::fuzzed::properties::frames::frame;
 use crate::support::anthropic_sim;
-use crate::support::bedrock_sim::{error, frame, framed};
+use crate::support::bedrock_sim::{error, framed};
 use crate::support::upstream::{self, Script, Step};
 
 /// What the simulated model says by default.

@@ -11,7 +11,7 @@ use tollgate::provider::{Provider, Settings};
 use tollgate::types::destination::Destination;
 
 use super::format::transcript::{Ending, Transcript};
-use crate::support::bedrock_sim::frame;
+use crate::fuzzed::properties::frames::frame;
 
 /// A provider that is reached nowhere.
 pub fn provider(label: &str, options: &[(&str, &str)]) -> Box<dyn Provider> {
