@@ -63,6 +63,33 @@ impl<'a> Conversation<'a> {
         let calls = blocks.flatten().filter(|block| block.kind == "tool_use");
         calls.filter_map(|block| block.members.string("name"))
     }
+
+    /// The turns in groups.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = Group<'_, 'a>> {
+        let mut rest = self.turns.as_slice();
+        std::iter::from_fn(move || {
+            let (answer, behind) = split(rest, |turn| turn.role == Role::Assistant);
+            let (others, behind) = split(behind, |turn| turn.role != Role::Assistant);
+            let is_some = !rest.is_empty();
+            rest = behind;
+            is_some.then_some(Group { answer, others })
+        })
+    }
+}
+
+/// Turns of the assistant, and what follows them up to its next turn; either may be empty.
+pub(crate) struct Group<'t, 'a> {
+    pub(crate) answer: &'t [Turn<'a>],
+    pub(crate) others: &'t [Turn<'a>],
+}
+
+/// The turns up to the first that does not fit, and the rest.
+fn split<'t, 'a>(
+    turns: &'t [Turn<'a>],
+    fits: impl Fn(&Turn<'a>) -> bool,
+) -> (&'t [Turn<'a>], &'t [Turn<'a>]) {
+    let end = turns.iter().position(|turn| !fits(turn)).unwrap_or(turns.len());
+    turns.split_at(end)
 }
 
 /// Reads the messages of a request.
@@ -124,20 +151,9 @@ pub(super) fn put(
         let messages = Place::Body.member("messages");
         draft.report_unread(messages.element(turn.index), &turn.members, &["role", "content"]);
     }
-    let mut rest = conversation.turns.as_slice();
-    while !rest.is_empty() {
-        let assistant = rest
-            .iter()
-            .position(|turn| turn.role != Role::Assistant)
-            .unwrap_or(rest.len());
-        let (answer, behind) = rest.split_at(assistant);
-        let others = behind
-            .iter()
-            .position(|turn| turn.role == Role::Assistant)
-            .unwrap_or(behind.len());
-        let (group, behind) = behind.split_at(others);
+    for Group { answer, others } in conversation.groups() {
         let calls = assistant::put(draft, answer, thinking_is_on)?;
-        if behind.is_empty() && group.is_empty() && calls.is_empty() {
+        if others.is_empty() && calls.is_empty() {
             let last = answer.last().map_or(0, |turn| turn.index);
             let messages = Place::Body.member("messages");
             draft.losses.loss(
@@ -145,8 +161,7 @@ pub(super) fn put(
                 "the upstream may begin anew instead of going on",
             );
         }
-        put_others(draft, group, &calls)?;
-        rest = behind;
+        put_others(draft, others, &calls)?;
     }
     if draft.out.ends_with(b"[") {
         return Err(refuse(

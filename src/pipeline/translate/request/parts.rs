@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use bytes::BufMut;
 
 use crate::dialect::openai::profile::ChatProfile;
-use crate::dialect::raw::{Members, Raw, is_blank};
+use crate::dialect::raw::{Members, Raw, compact, is_blank};
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::dropped::{Losses, Place};
 use crate::pipeline::translate::request::{Draft, Untranslatable, refuse};
@@ -101,6 +101,15 @@ impl<'a> Block<'a> {
             value.ok_or_else(|| refuse(place.member(key), "a string is wanted"))
         };
         Ok((string("id")?, string("name")?))
+    }
+
+    /// The arguments of a call: an object, written compactly.
+    pub(crate) fn input(&self, place: Place<'_>) -> Result<Cow<'a, str>, Untranslatable> {
+        match self.members.get("input") {
+            None => Ok(Cow::Borrowed("{}")),
+            Some(input) if input.text().starts_with('{') => Ok(compact(input)),
+            Some(_) => Err(refuse(place.member("input"), "an object is wanted")),
+        }
     }
 }
 

@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use bytes::BufMut;
 
 use crate::dialect::anthropic::signature::{Carried, Signer};
-use crate::dialect::raw::{Raw, compact, escape, is_blank, put_string};
+use crate::dialect::raw::{Raw, escape, is_blank, put_string};
 use crate::pipeline::translate::dropped::Place;
 use crate::pipeline::translate::names::upstream_id;
 use crate::pipeline::translate::request::conversation::{Content, Role, Turn};
 use crate::pipeline::translate::request::parts::{Block, Mark, refuse_block};
-use crate::pipeline::translate::request::{Untranslatable, refuse, server_tools};
+use crate::pipeline::translate::request::{Untranslatable, server_tools};
 use crate::pipeline::translate::to_converse::Draft;
 use crate::pipeline::translate::to_converse::messages::{self, ID_BYTES_MAX};
 
@@ -140,22 +140,14 @@ impl<'a> Answer<'a> {
         block: &Block<'a>,
         at: (usize, usize),
     ) -> Result<(), Untranslatable> {
-        let string = |key| {
-            let value = block.members.string(key).filter(|value| !value.is_empty());
-            value.ok_or_else(|| refuse(place.member(key), "a string is wanted"))
-        };
-        let (id, name) = (string("id")?, string("name")?);
-        let input = block.members.get("input");
-        if input.is_some_and(|input| !input.text().starts_with('{')) {
-            return Err(refuse(place.member("input"), "an object is wanted"));
-        }
+        let (id, name) = block.id_and_name(place)?;
+        let input = block.input(place)?;
         let mut json = Vec::new();
         json.put_slice(br#"{"toolUse":{"toolUseId":"#);
         put_string(&mut json, &upstream_id(&id, ID_BYTES_MAX));
         json.put_slice(br#","name":"#);
         put_string(&mut json, draft.names.sent(&name));
         json.put_slice(br#","input":"#);
-        let input = input.map_or(Cow::Borrowed("{}"), compact);
         json.put_slice(input.as_bytes());
         json.put_slice(b"}}");
         self.blocks.push((json, block.mark()));

@@ -7,7 +7,7 @@ use bytes::BufMut;
 use crate::dialect::raw::{Raw, is_blank, put_string};
 use crate::pipeline::translate::dropped::Place;
 use crate::pipeline::translate::names::upstream_id;
-use crate::pipeline::translate::request::conversation::{Conversation, Role, Turn, system_texts};
+use crate::pipeline::translate::request::conversation::{Conversation, Group, Role, Turn, system_texts};
 use crate::pipeline::translate::request::others::{self, Placed};
 use crate::pipeline::translate::request::parts::{Block, Mark, Part, mark, refuse_block};
 use crate::pipeline::translate::request::read::Read;
@@ -84,18 +84,14 @@ pub(super) fn put(draft: &mut Draft, conversation: &Conversation<'_>) -> Result<
         let place = messages.element(turn.index);
         draft.losses.unread(place, &turn.members, &["role", "content"]);
     }
-    let mut rest = conversation.turns.as_slice();
-    while !rest.is_empty() {
-        let (answer, behind) = split(rest, |turn| turn.role == Role::Assistant);
-        let (group, behind) = split(behind, |turn| turn.role != Role::Assistant);
+    for Group { answer, others } in conversation.groups() {
         let calls = assistant::put(draft, answer)?;
-        if group.is_empty() && calls.is_empty() && !draft.maker.goes_on() {
+        if others.is_empty() && calls.is_empty() && !draft.maker.goes_on() {
             let last = answer.last().map_or(0, |turn| turn.index);
             let reason = "the upstream may begin anew instead of going on";
             draft.losses.loss(messages.element(last), reason);
         }
-        put_others(draft, group, &calls)?;
-        rest = behind;
+        put_others(draft, others, &calls)?;
     }
     if draft.open.is_none() {
         return Err(refuse(messages, "at least one message with content is wanted"));
@@ -103,15 +99,6 @@ pub(super) fn put(draft: &mut Draft, conversation: &Conversation<'_>) -> Result<
     close(draft);
     draft.out.put_u8(b']');
     Ok(())
-}
-
-/// The turns up to the first that does not fit, and the rest.
-fn split<'t, 'a>(
-    turns: &'t [Turn<'a>],
-    fits: impl Fn(&Turn<'a>) -> bool,
-) -> (&'t [Turn<'a>], &'t [Turn<'a>]) {
-    let end = turns.iter().position(|turn| !fits(turn)).unwrap_or(turns.len());
-    turns.split_at(end)
 }
 
 /// Makes sure that the message of this role is being written: messages of one role in a row are one.

@@ -8,7 +8,7 @@ use crate::dialect::raw::{is_blank, put_string};
 use crate::pipeline::translate::answer::tally;
 use crate::pipeline::translate::dropped::Place;
 use crate::pipeline::translate::request::conversation::{
-    Conversation, Role, Turn, system_texts, text_blocks,
+    Conversation, Group, Role, Turn, system_texts, text_blocks,
 };
 use crate::pipeline::translate::request::others::{self, Placed};
 use crate::pipeline::translate::request::parts::{Block, PDF, Part, Picture, join};
@@ -65,33 +65,20 @@ pub(super) fn put(draft: &mut Draft, conversation: &Conversation<'_>) -> Result<
         let place = messages.element(turn.index);
         draft.losses.unread(place, &turn.members, &["role", "content"]);
     }
-    let mut rest = conversation.turns.as_slice();
-    while !rest.is_empty() {
-        let (answer, behind) = split(rest, |turn| turn.role == Role::Assistant);
-        let (group, behind) = split(behind, |turn| turn.role != Role::Assistant);
+    for Group { answer, others } in conversation.groups() {
         let calls = model::put(draft, answer)?;
-        if group.is_empty() && calls.is_empty() {
+        if others.is_empty() && calls.is_empty() {
             let last = answer.last().map_or(0, |turn| turn.index);
             let reason = "the upstream may begin anew instead of going on";
             draft.losses.loss(messages.element(last), reason);
         }
-        put_others(draft, group, &calls)?;
-        rest = behind;
+        put_others(draft, others, &calls)?;
     }
     if draft.out.ends_with(b"[") {
         return Err(refuse(messages, "at least one message with content is wanted"));
     }
     draft.out.put_u8(b']');
     Ok(())
-}
-
-/// The turns up to the first that does not fit, and the rest.
-fn split<'t, 'a>(
-    turns: &'t [Turn<'a>],
-    fits: impl Fn(&Turn<'a>) -> bool,
-) -> (&'t [Turn<'a>], &'t [Turn<'a>]) {
-    let end = turns.iter().position(|turn| !fits(turn)).unwrap_or(turns.len());
-    turns.split_at(end)
 }
 
 /// Writes what follows the model's turn as one content: results first, then the rest.

@@ -5,11 +5,11 @@ use std::borrow::Cow;
 use bytes::BufMut;
 
 use crate::dialect::anthropic::signature::{Carried, Signer};
-use crate::dialect::raw::{Raw, compact, is_blank, put_string};
+use crate::dialect::raw::{Raw, is_blank, put_string};
 use crate::pipeline::translate::dropped::Place;
 use crate::pipeline::translate::request::conversation::{Content, Turn};
 use crate::pipeline::translate::request::parts::{Block, refuse_block};
-use crate::pipeline::translate::request::{Untranslatable, refuse, server_tools};
+use crate::pipeline::translate::request::{Untranslatable, server_tools};
 use crate::pipeline::translate::to_gemini::Draft;
 
 /// The signature that Gemini takes for a call that another model made, as its documentation says.
@@ -149,17 +149,13 @@ impl<'a> Answer<'a> {
         at: (usize, usize),
     ) -> Result<(), Untranslatable> {
         let (id, name) = block.id_and_name(place)?;
-        let input = block.members.get("input");
-        if input.is_some_and(|input| !input.text().starts_with('{')) {
-            return Err(refuse(place.member("input"), "an object is wanted"));
-        }
+        let arguments = block.input(place)?;
         let mut json = Vec::new();
         json.put_slice(br#"{"functionCall":{"id":"#);
         put_string(&mut json, &id);
         json.put_slice(br#","name":"#);
         put_string(&mut json, draft.names.sent(&name));
         json.put_slice(br#","args":"#);
-        let arguments = input.map_or(Cow::Borrowed("{}"), compact);
         json.put_slice(arguments.as_bytes());
         json.put_u8(b'}');
         self.push(Kind::Call, json);
