@@ -219,10 +219,17 @@ impl Looking<'_> {
     ) {
         let action = self.actions.at(placed.place);
         match action {
-            Action::Redact => self.splices.push(Splice {
-                range: range(),
-                with: Bytes::from(format!("[[SECRET:{kind}:{}]]", fingerprint.short())),
-            }),
+            Action::Redact => {
+                let range = range();
+                // What a token across the seam has taken is not taken again.
+                let taken = self.splices.last().map_or(0, |last| last.range.end);
+                if taken < range.end {
+                    self.splices.push(Splice {
+                        range: range.start.max(taken)..range.end,
+                        with: Bytes::from(format!("[[SECRET:{kind}:{}]]", fingerprint.short())),
+                    });
+                }
+            }
             Action::Block if self.blocked.is_none() => {
                 self.blocked = Some(Blocked::Secret {
                     kind: kind.clone(),

@@ -150,3 +150,19 @@ fn a_token_across_neighbouring_blocks_is_found() {
         []
     );
 }
+
+#[test]
+fn a_token_across_a_seam_may_hold_the_beginning_of_another() {
+    let letters = |count: usize, start: usize| -> String {
+        let letter = |place: usize| char::from(b"qZxKvWjTbRgYcMnP"[(place * 7 + place / 5 + start) % 16]);
+        (0..count).map(letter).collect()
+    };
+    let first = format!("sk-{}-{}", "ant-api03", letters(40, 1));
+    let inner = format!("{}_{}", "hf", letters(34, 2));
+    for rest in [format!("{inner}-{}AA", letters(15, 3)), inner.clone()] {
+        let mut body = request(json!([{ "role": "user", "content": "hello" }]));
+        body["system"] = json!([{ "type": "text", "text": first }, { "type": "text", "text": rest }]);
+        let sent: Value = serde_json::from_slice(&redacted(&inspected(&body))).unwrap();
+        assert!(!sent["system"].to_string().contains(&inner), "{sent}");
+    }
+}
