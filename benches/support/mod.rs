@@ -35,7 +35,8 @@ pub fn conversation(kilobytes: usize) -> Bytes {
             { "type": "text", "text": "I will read the file first, see https://doc.example.com/reference." },
             { "type": "tool_use", "id": id, "name": "Read", "input": { "file_path": "src/main.rs" } },
         ] }));
-        let result = code.repeat(10);
+        // No two are alike, so that none is known by another.
+        let result = format!("// {size}\n{}", code.repeat(10));
         size += result.len() + 300;
         messages.push(json!({ "role": "user", "content": [
             { "type": "tool_result", "tool_use_id": id, "content": result },
